@@ -1,0 +1,53 @@
+# whorl_library(name SOURCES ... LIBS ...): a static library under our flags.
+function(whorl_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LIBS;PRIVATE_LIBS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC whorl_flags ${A_LIBS} PRIVATE ${A_PRIVATE_LIBS})
+endfunction()
+
+# whorl_program(name SOURCES ... LIBS ...)
+function(whorl_program name)
+  cmake_parse_arguments(A "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE whorl_flags ${A_LIBS})
+endfunction()
+
+# whorl_test(name SOURCES ... LIBS ... [LABELS ...] [TIMEOUT s]): one GoogleTest
+# program, registered with ctest as one test so that a run stays short. Unit
+# tests carry the label unit unless another is given.
+function(whorl_test name)
+  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE whorl_flags ${A_LIBS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE WHORL_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+endfunction()
+
+# whorl_proto(name file.proto): message and service code, outside our warnings.
+function(whorl_proto name proto)
+  find_package(Protobuf REQUIRED)
+  find_package(gRPC CONFIG REQUIRED)
+  get_filename_component(base ${proto} NAME_WE)
+  get_filename_component(dir ${proto} DIRECTORY)
+  set(out ${CMAKE_BINARY_DIR}/gen/${dir})
+  file(MAKE_DIRECTORY ${out})
+  set(generated ${out}/${base}.pb.cc ${out}/${base}.pb.h ${out}/${base}.grpc.pb.cc ${out}/${base}.grpc.pb.h)
+  add_custom_command(OUTPUT ${generated}
+    COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR} --cpp_out=${CMAKE_BINARY_DIR}/gen
+            --grpc_out=${CMAKE_BINARY_DIR}/gen --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>
+            ${CMAKE_SOURCE_DIR}/${proto}
+    DEPENDS ${CMAKE_SOURCE_DIR}/${proto} COMMENT "protoc ${proto}" VERBATIM)
+  add_library(${name} STATIC ${generated})
+  target_include_directories(${name} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/gen)
+  target_link_libraries(${name} PUBLIC gRPC::grpc++ protobuf::libprotobuf)
+  if(WHORL_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${WHORL_SANITIZE})
+  endif()
+endfunction()

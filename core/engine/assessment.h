@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/base/time.h"
+#include "core/base/units.h"
+#include "core/engine/frame.h"
+#include "core/telemetry/features.h"
+
+namespace whorl {
+
+// As shown to users; see docs/reference/annotations.md.
+enum class State : std::uint8_t { kLearning, kNormal, kDeviating, kBlind, kPaused };
+std::string_view StateName(State state);
+
+// A feature's part in the score, largest first; `sigmas` is signed, robust
+// standard deviations from the VM's own usual level.
+struct Contribution {
+  Feature feature{};
+  float sigmas = 0;
+  float share = 0;  // of the squared deviation, 0..1
+  float value = 0;  // in the feature's unit
+  float usual = 0;  // the baseline's centre, same unit
+};
+inline constexpr std::size_t kTopContributions = 3;
+
+struct Learning {
+  std::uint32_t samples = 0;         // accepted so far
+  std::uint32_t samples_needed = 0;
+  Seconds elapsed{};
+  Seconds elapsed_needed{};
+  std::uint8_t percent = 0;          // 0..100, the lesser of both
+};
+
+// One alarm from opening to closing.
+struct Episode {
+  std::uint64_t number = 0;  // counts up per VM
+  Time opened{};
+  std::optional<Time> closed;
+  std::uint8_t peak_score = 0;
+};
+
+// Why the guard trimmed or refused the change wanted for a VM; empty = none.
+// The reason is CamelCase and goes unchanged into a condition.
+struct GuardNote {
+  std::string_view reason;
+  std::string_view message;
+};
+
+// Everything the engine believes about one VM after a tick. Plain values, no
+// ownership: valid until the next Tick.
+struct Assessment {
+  VmHandle vm{};
+  State state = State::kLearning;
+  std::optional<std::uint8_t> score;       // 0..100, absent while Learning or Blind
+  std::optional<double> p_value;           // behind the score
+  std::uint8_t threshold = 50;             // an episode opens at or above it
+  Time last_sample{};
+  Learning learning;
+  std::optional<Episode> episode;          // the open one, or the one closed in this tick
+  bool episode_opened = false;             // in this tick
+  bool episode_closed = false;
+  bool baseline_ready = false;             // learning ended in this tick
+  std::array<Contribution, kTopContributions> top{};
+  std::uint8_t top_count = 0;
+  std::optional<MilliCores> cpu_now;       // demand: last second's use
+  std::optional<MilliCores> cpu_predicted; // policy's quantile, margin not included
+  MilliCores cpu_base{};                   // base share, enforce only
+  MilliCores cpu_entitlement{};
+  MilliCores cpu_lent{};
+  MilliCores cpu_borrowed{};
+  MilliCores cpu_allocation{};
+  GuardNote guard;
+};
+
+}  // namespace whorl

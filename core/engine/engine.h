@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.h"
+#include "core/engine/assessment.h"
+#include "core/engine/frame.h"
+#include "core/engine/plan.h"
+#include "core/engine/policy.h"
+
+namespace whorl {
+
+// What the API server says of one enrolled VM.
+struct VmSpec {
+  std::string id;                        // stable across migrations: the VM's uid; breaks ties
+  Mode mode = Mode::kObserve;            // already narrowed by policy and namespace
+  Policy policy;
+  std::int32_t vcpus = 1;                // > 0
+  std::optional<MilliCores> cpu_request; // of the pod; nullopt = none
+  std::optional<MilliCores> cpu_limit;   // set by the user; nullopt = none
+  std::uint32_t cpu_shares_found = 2;    // pod cgroup before us, v1 scale
+  bool dedicated_cpus = false;           // never partitioned
+};
+
+// How much the controller may do in this tick. kRenewOnly: past its leader
+// lease's renew deadline; open loans may be renewed and returned, none opened.
+enum class Authority : std::uint8_t { kFull, kRenewOnly };
+
+// The arithmetic of one node: telemetry in, plan and assessments out. Pure and
+// deterministic: the same calls in the same order give the same plans, byte
+// for byte; no I/O, no clock, no threads, no allocation in a steady Tick.
+// Not thread-safe: it belongs to the loop that ticks it.
+class Engine {
+ public:
+  Engine();
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  // CPU that may be partitioned among VMs in enforce mode, after reserve and
+  // everything not enrolled. nullopt: unknown, nothing is planned.
+  void SetCpuCapacity(std::optional<MilliCores> capacity);
+
+  // kInvalid when the spec contradicts itself (vcpus <= 0, limit < request, empty or duplicate id).
+  Result<VmHandle> Enrol(const VmSpec& spec);
+  // New mode, policy, requests or limits; learning is kept. kNotFound for a stale handle.
+  Status Update(VmHandle vm, const VmSpec& spec);
+  // Forgets the VM; its loans close with the next plan.
+  void Withdraw(VmHandle vm);
+
+  // Learns, scores, predicts, partitions. The reference stays valid until the
+  // next call. VMs without a fresh sample for 5 s become Blind and hold no loan.
+  const Plan& Tick(Time now, const Frame& frame, Authority authority = Authority::kFull);
+
+  // One per enrolled VM, ordered by handle, as of the last Tick.
+  std::span<const Assessment> assessments() const;
+  const Assessment* Find(VmHandle vm) const;
+
+  // The VM's learnt baseline as a versioned, checksummed blob, and back again.
+  // kCorrupt or kUnsupported leave the VM's learning as it was.
+  Result<std::string> SaveBaseline(VmHandle vm) const;
+  Status LoadBaseline(VmHandle vm, std::string_view blob);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace whorl

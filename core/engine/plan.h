@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/base/units.h"
+#include "core/engine/frame.h"
+
+namespace whorl {
+
+// When the agent itself takes a loan back (checked at 4 Hz or faster): the
+// lender used more than `use_above`, or its vCPUs waited more than
+// `delay_above_ms_per_s`, for `for_at_least`.
+struct RecallRule {
+  MilliCores use_above{};
+  std::int32_t delay_above_ms_per_s = 0;
+  Millis for_at_least{};
+};
+
+// CPU that `lender` does not need now and `borrower` may use until `expires`.
+struct Loan {
+  std::uint64_t id = 0;  // unique within the engine's life; kept while the loan is renewed
+  VmHandle lender{};
+  VmHandle borrower{};
+  MilliCores amount{};
+  Time since{};
+  Time expires{};
+  RecallRule recall;
+};
+
+// What should hold for one VM's pod cgroup until the lease ends.
+struct CpuDirective {
+  VmHandle vm{};
+  MilliCores entitlement{};         // before lending
+  MilliCores allocation{};          // entitlement - lent + borrowed
+  std::optional<MilliCores> quota;  // Hard partition only; == allocation after the guard
+  std::uint32_t shares = 0;         // cgroup v1 scale, 2..262144; the agent converts for v2
+};
+
+// The whole node's plan of one tick. Sum of allocations <= capacity, always.
+// `directives` holds only VMs in enforce mode; empty means: hold nothing.
+struct Plan {
+  std::uint64_t sequence = 0;  // of the frame it answers
+  Time made_at{};
+  MilliCores capacity{};
+  std::vector<CpuDirective> directives;
+  std::vector<Loan> loans;
+};
+
+}  // namespace whorl
