@@ -30,9 +30,7 @@ struct Error {
   std::string message;
 
   // The same error with its place in front: Error{...}.In("memory.current").
-  Error In(std::string_view place) const {
-    return Error{code, std::string(place) + ": " + message};
-  }
+  Error In(std::string_view place) const { return Error{code, std::string(place) + ": " + message}; }
 };
 
 template <typename T>

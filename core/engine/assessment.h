@@ -28,11 +28,11 @@ struct Contribution {
 inline constexpr std::size_t kTopContributions = 3;
 
 struct Learning {
-  std::uint32_t samples = 0;         // accepted so far
+  std::uint32_t samples = 0;  // accepted so far
   std::uint32_t samples_needed = 0;
   Seconds elapsed{};
   Seconds elapsed_needed{};
-  std::uint8_t percent = 0;          // 0..100, the lesser of both
+  std::uint8_t percent = 0;  // 0..100, the lesser of both
 };
 
 // One alarm from opening to closing.
@@ -55,20 +55,20 @@ struct GuardNote {
 struct Assessment {
   VmHandle vm{};
   State state = State::kLearning;
-  std::optional<std::uint8_t> score;       // 0..100, absent while Learning or Blind
-  std::optional<double> p_value;           // behind the score
-  std::uint8_t threshold = 50;             // an episode opens at or above it
+  std::optional<std::uint8_t> score;  // 0..100, absent while Learning or Blind
+  std::optional<double> p_value;      // behind the score
+  std::uint8_t threshold = 50;        // an episode opens at or above it
   Time last_sample{};
   Learning learning;
-  std::optional<Episode> episode;          // the open one, or the one closed in this tick
-  bool episode_opened = false;             // in this tick
+  std::optional<Episode> episode;  // the open one, or the one closed in this tick
+  bool episode_opened = false;     // in this tick
   bool episode_closed = false;
-  bool baseline_ready = false;             // learning ended in this tick
+  bool baseline_ready = false;  // learning ended in this tick
   std::array<Contribution, kTopContributions> top{};
   std::uint8_t top_count = 0;
-  std::optional<MilliCores> cpu_now;       // demand: last second's use
-  std::optional<MilliCores> cpu_predicted; // policy's quantile, margin not included
-  MilliCores cpu_base{};                   // base share, enforce only
+  std::optional<MilliCores> cpu_now;        // demand: last second's use
+  std::optional<MilliCores> cpu_predicted;  // policy's quantile, margin not included
+  MilliCores cpu_base{};                    // base share, enforce only
   MilliCores cpu_entitlement{};
   MilliCores cpu_lent{};
   MilliCores cpu_borrowed{};

@@ -16,14 +16,14 @@ namespace whorl {
 
 // What the API server says of one enrolled VM.
 struct VmSpec {
-  std::string id;                        // stable across migrations: the VM's uid; breaks ties
-  Mode mode = Mode::kObserve;            // already narrowed by policy and namespace
+  std::string id;              // stable across migrations: the VM's uid; breaks ties
+  Mode mode = Mode::kObserve;  // already narrowed by policy and namespace
   Policy policy;
-  std::int32_t vcpus = 1;                // > 0
-  std::optional<MilliCores> cpu_request; // of the pod; nullopt = none
-  std::optional<MilliCores> cpu_limit;   // set by the user; nullopt = none
-  std::uint32_t cpu_shares_found = 2;    // pod cgroup before us, v1 scale
-  bool dedicated_cpus = false;           // never partitioned
+  std::int32_t vcpus = 1;                 // > 0
+  std::optional<MilliCores> cpu_request;  // of the pod; nullopt = none
+  std::optional<MilliCores> cpu_limit;    // set by the user; nullopt = none
+  std::uint32_t cpu_shares_found = 2;     // pod cgroup before us, v1 scale
+  bool dedicated_cpus = false;            // never partitioned
 };
 
 // How much the controller may do in this tick. kRenewOnly: past its leader

@@ -15,24 +15,24 @@ enum class Pause : std::uint8_t { kNone, kHold, kHoldAndDrain };
 // against the CRD's bounds. One policy per engine tick and VM.
 struct CpuPolicy {
   PartitionKind partition = PartitionKind::kSoft;
-  double floor_fraction = 0.5;          // of base share, 0..1; never below requests
-  double ceiling_fraction = 4.0;        // of base share; never above the user's limit
-  double lendable_fraction = 0.8;       // of entitlement above floor that may be lent, 0..1
-  MilliCores step{1000};                // largest change of one allocation per tick
-  Seconds quantum{10};                  // length of a loan before it must be renewed
-  double demand_quantile = 0.95;        // of the online tracker
-  double margin = 0.15;                 // on predicted demand
-  double deviation_factor = 0.5;        // adjustment_factor of the bonus
-  double max_bonus = 0.5;               // k: bonus <= k * base
+  double floor_fraction = 0.5;     // of base share, 0..1; never below requests
+  double ceiling_fraction = 4.0;   // of base share; never above the user's limit
+  double lendable_fraction = 0.8;  // of entitlement above floor that may be lent, 0..1
+  MilliCores step{1000};           // largest change of one allocation per tick
+  Seconds quantum{10};             // length of a loan before it must be renewed
+  double demand_quantile = 0.95;   // of the online tracker
+  double margin = 0.15;            // on predicted demand
+  double deviation_factor = 0.5;   // adjustment_factor of the bonus
+  double max_bonus = 0.5;          // k: bonus <= k * base
 };
 
 struct Policy {
   Mode max_mode = Mode::kObserve;
   Pause pause = Pause::kNone;
-  Seconds learning{3600};               // least time before the first score
-  std::uint32_t learning_samples = 200; // least accepted samples before the first score
-  double false_episodes_per_week = 1.0; // budget per VM; the score threshold follows from it
-  MilliCores reserve{0};                // kept out of the partition, per node
+  Seconds learning{3600};                // least time before the first score
+  std::uint32_t learning_samples = 200;  // least accepted samples before the first score
+  double false_episodes_per_week = 1.0;  // budget per VM; the score threshold follows from it
+  MilliCores reserve{0};                 // kept out of the partition, per node
   CpuPolicy cpu;
 };
 
