@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace whorl::crd {
+
+// Every Event Whorl writes, on the VirtualMachine, with its uid.
+enum class EventReason : std::uint8_t {
+  kBaselineReady,
+  kBehaviorDeviating,
+  kBehaviorNormal,
+  kLimitRaised,
+  kLimitLowered,
+  kLimitRestored,
+  kInvalidMode,
+  kInvalidPolicy,
+  kModeCapped,
+  kAgentBlind,
+  kPlanRefused,
+  kForeignWriter,
+};
+inline constexpr std::size_t kEventReasonCount = 12;
+
+struct EventInfo {
+  EventReason reason;
+  std::string_view name;    // as users see it
+  bool warning;             // type Warning: unexpected in a healthy cluster
+  std::string_view action;  // of events.k8s.io; {action, name} is unique
+  std::string_view when;
+  std::string_view what_to_do;
+};
+
+// One row per reason, index = enum value. docs/reference/events.md is made from it.
+inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
+    {EventReason::kBaselineReady, "BaselineReady", false, "Learn",
+     "Enough has been learnt about the VM; from now on it has a score.",
+     "Nothing. `kubectl describe bfp NAME` shows the threshold that follows from the policy's false-alarm budget."},
+    {EventReason::kBehaviorDeviating, "BehaviorDeviating", false, "Score",
+     "The score reached the threshold: an alarm opened. The message names the features that deviate most, now and "
+     "usually.",
+     "Find out whether the change was wanted (a release, a backup, a new user). If it lasts and is wanted, Whorl "
+     "learns it "
+     "slowly by itself. If not, look into the VM."},
+    {EventReason::kBehaviorNormal, "BehaviorNormal", false, "Score",
+     "The alarm closed: the VM behaves like itself again. The message says how long it lasted and how high the score "
+     "went.",
+     "Nothing."},
+    {EventReason::kLimitRaised, "LimitRaised", false, "Partition",
+     "In enforce mode, the VM's limit was raised above what it had, on CPU its neighbours do not need. The message "
+     "says from, "
+     "to and until when.",
+     "Nothing. To stop it, set whorl.dev/mode to observe on the VM."},
+    {EventReason::kLimitLowered, "LimitLowered", false, "Partition",
+     "In enforce mode, the VM's limit was lowered because it does not need all of its part and lends the rest. Never "
+     "below its "
+     "requests or the policy's floor; what is lent comes back within a second of being needed.",
+     "Nothing. To stop lending, set lendablePercent to 0 in the policy, or whorl.dev/mode to observe on the VM."},
+    {EventReason::kLimitRestored, "LimitRestored", false, "Partition",
+     "A limit that Whorl held was given back: the VM has the value again that was found before. The message says why "
+     "(calm, "
+     "recalled, lease ended, opted out, paused).",
+     "Nothing."},
+    {EventReason::kInvalidMode, "InvalidMode", true, "Enrol",
+     "whorl.dev/mode on the VM or its Namespace is not one of the allowed words. It is treated as off.",
+     "Set it to off, observe, recommend or enforce, in lower case, or remove it."},
+    {EventReason::kInvalidPolicy, "InvalidPolicy", true, "Enrol",
+     "whorl.dev/policy is not the name of a PartitionPolicy, or that policy does not exist or cannot be read. A name "
+     "outside "
+     "the grammar counts as off; without a readable policy the VM is observed at most.",
+     "`kubectl get ppol` lists the policies. Correct the annotation, or create the policy."},
+    {EventReason::kModeCapped, "ModeCapped", false, "Enrol",
+     "The VM gets less than its owner asked for, because the policy's maxMode, a pause or its Namespace says so.",
+     "Ask the administrator of the policy, or lower whorl.dev/mode to what is allowed."},
+    {EventReason::kAgentBlind, "AgentBlind", true, "Sense",
+     "No fresh samples of the VM for 5 seconds. It has no score, lends and borrows nothing, and its limits return to "
+     "what was "
+     "found when the lease ends.",
+     "Look at the conditions of `kubectl describe npart NODE` and at the agent's log on that node."},
+    {EventReason::kPlanRefused, "PlanRefused", true, "Partition",
+     "The node's agent would not do what was planned for this VM; the message has its reason. What was in force stays.",
+     "The reason says what to do; docs/reference/events.md explains each."},
+    {EventReason::kForeignWriter, "ForeignWriter", true, "Partition",
+     "Somebody else changed a limit that Whorl held. Whorl leaves that limit alone from now on and keeps nothing to "
+     "restore for it.",
+     "Find out who writes it (the message names the file, what was expected and what was found). Opt the VM out and in "
+     "again "
+     "to let Whorl take it back."},
+}};
+
+constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }
+
+}  // namespace whorl::crd

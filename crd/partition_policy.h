@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/engine/policy.h"
+#include "crd/conditions.h"
+
+namespace whorl::crd {
+
+// A PartitionPolicy as the controller uses it: the engine's numbers, and what
+// only the controller needs. Immutable value, made from one stored object.
+struct PartitionPolicy {
+  std::string name;
+  std::string uid;
+  std::int64_t generation = 0;
+  Policy engine;
+  std::optional<MilliCores> cpu_capacity;  // upper bound per node; nullopt = none
+  Seconds lease{30};
+  std::vector<Condition> conditions;  // of its status, as stored
+};
+
+// Every whole number of the spec with its bounds. The YAML says the same; a
+// test holds them together.
+struct PolicyNumber {
+  std::string_view path;  // under spec, dots between names
+  std::int64_t minimum;
+  std::int64_t maximum;
+  std::optional<std::int64_t> standard;  // taken when absent; nullopt = stays absent
+};
+inline constexpr std::array<PolicyNumber, 15> kPolicyNumbers{{
+    {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
+    {"falseEpisodesPerWeek", 1, 168, 1},
+    {"learningSamples", 30, 604'800, 200},
+    {"learningSeconds", 10, 2'592'000, 3600},
+    {"leaseSeconds", 5, 300, 30},
+    {"reserve.cpuMillicores", 0, 1'000'000'000, 0},
+    {"resources.cpu.ceilingPercent", 100, 10'000, 400},
+    {"resources.cpu.demandQuantilePercent", 50, 99, 95},
+    {"resources.cpu.deviationFactorPercent", 0, 100, 50},
+    {"resources.cpu.floorPercent", 0, 100, 50},
+    {"resources.cpu.lendablePercent", 0, 100, 80},
+    {"resources.cpu.marginPercent", 0, 300, 15},
+    {"resources.cpu.maxBonusPercent", 0, 400, 50},
+    {"resources.cpu.quantumSeconds", 1, 3600, 10},
+    {"resources.cpu.stepMillicores", 10, 1'000'000'000, 1000},
+}};
+
+// Reads a stored object. What the API server would have defaulted is defaulted
+// here too; what it would have refused is kInvalid, with the field, the value
+// and what it must be. Unknown fields are ignored.
+Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object);
+
+struct PartitionPolicyStatus {
+  std::int64_t observed_generation = 0;
+  std::int32_t virtual_machines = 0;
+  std::vector<Condition> conditions;  // kAccepted
+
+  bool operator==(const PartitionPolicyStatus&) const = default;
+};
+inline constexpr std::string_view kAccepted = "Accepted";
+
+nlohmann::json ToJson(const PartitionPolicyStatus& status);  // the object under "status"
+
+}  // namespace whorl::crd
