@@ -7,6 +7,7 @@
 
 #include "core/base/time.h"
 #include "core/base/units.h"
+#include "core/engine/assessment.h"
 #include "core/engine/policy.h"
 
 // How values look in our objects, Events and annotations.
@@ -27,6 +28,7 @@ std::string Clip(std::string_view text, std::size_t max_characters);
 std::string_view ModeName(Mode mode);                    // "Enforce", as in the CRDs
 std::string_view ModeAnnotation(Mode mode);              // "enforce", as in the annotation
 std::string_view PartitionKindName(PartitionKind kind);  // "Soft", "Hard"
+std::string_view StateText(State state);                 // "Learning", as in the CRDs
 std::string_view PauseName(Pause pause);                 // "None", "Hold", "HoldAndDrain"
 
 }  // namespace whorl::crd
