@@ -11,6 +11,7 @@
 #include "core/engine/frame.h"
 #include "core/engine/plan.h"
 #include "core/engine/policy.h"
+#include "core/telemetry/rates.h"
 
 namespace whorl {
 
@@ -59,6 +60,9 @@ class Engine {
   // One per enrolled VM, ordered by handle, as of the last Tick.
   std::span<const Assessment> assessments() const;
   const Assessment* Find(VmHandle vm) const;
+
+  // Readings taken and readings that never became a number, since the engine began.
+  const SampleCounts& sample_counts() const;
 
   // The VM's learnt baseline as a versioned, checksummed blob, and back again.
   // kCorrupt or kUnsupported leave the VM's learning as it was.

@@ -1,0 +1,536 @@
+#include "core/engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/engine/vm_state.h"
+#include "core/guard/guard.h"
+#include "core/partition/entitlement.h"
+#include "core/partition/ledger.h"
+#include "core/partition/shares.h"
+
+namespace whorl {
+namespace {
+
+constexpr Millis kBlindAfter{5000};
+// Lender's use of what it has left from which the agent takes a loan back, and
+// how long its vCPUs may wait; both for one look at 4 Hz.
+constexpr double kRecallPart = 0.9;
+constexpr std::int64_t kLeastRecallUse = 20;
+constexpr std::int32_t kRecallDelay = 250;  // ms/s
+constexpr Millis kRecallFor{250};
+// Without a request a VM weighs as KubeVirt would have requested for it: a
+// tenth of a core per vCPU.
+constexpr double kWeightPerVcpu = 100;
+// A full bonus lasts this long on empty credits; what is boosted again and
+// again therefore fades.
+constexpr double kBonusSeconds = 600;
+
+constexpr std::uint32_t Slot(VmHandle vm) { return static_cast<std::uint32_t>(vm); }
+
+// What changes only with the API server's view, and what the plan remembers.
+struct Enrolment {
+  VmSpec spec;
+  bool used = false;
+  std::optional<MilliCores> allocation;  // of the last plan
+  guard::ReversalMeter meter;
+  float cpu_excess = 0;  // part of the deviation that asks for CPU
+};
+
+Status Check(const VmSpec& spec) {
+  const auto bad = [&](std::string what) { return Fail(Code::kInvalid, "VM " + spec.id + ": " + std::move(what)); };
+  if (spec.id.empty()) return Fail(Code::kInvalid, "VM without an id: the VM's uid must be given");
+  if (spec.vcpus <= 0) return bad("vcpus must be at least 1");
+  if (spec.cpu_request && Count(*spec.cpu_request) < 0) return bad("CPU request must not be negative");
+  if (spec.cpu_limit && Count(*spec.cpu_limit) <= 0) return bad("CPU limit must be above 0");
+  if (spec.cpu_request && spec.cpu_limit && *spec.cpu_limit < *spec.cpu_request) {
+    return bad("CPU limit must not be below the request");
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Engine::State {
+  VmStore vms;
+  std::vector<Enrolment> enrolments;        // by slot, like everything named "by slot"
+  std::vector<std::int64_t> fresh_ms;       // by slot: tick at which the last sample was accepted
+  std::vector<std::uint64_t> sampled_tick;  // by slot: the tick that last updated the assessment
+  std::vector<std::int32_t> position;       // by slot: in `assessments`, -1 = not enrolled
+  std::vector<Assessment> assessments;      // by handle, enrolled only
+  std::map<std::string, std::uint32_t, std::less<>> slots;  // by id; orders the partition
+  std::set<std::uint32_t> free_slots;
+
+  std::optional<MilliCores> capacity;
+  std::uint64_t tick = 0;
+  SampleCounts counts;
+  Plan plan;
+
+  bool members_stale = true;
+  std::vector<std::uint32_t> enforced;  // slots that take part, by id
+  std::vector<partition::Member> members;
+  std::vector<partition::Share> shares;
+  std::vector<double> bonus_credit;
+  std::vector<std::int64_t> allocations;
+  std::vector<std::uint32_t> weights;
+  std::vector<std::uint32_t> directed;  // index into members, of each directive
+  partition::Entitlements entitlements;
+  partition::Ledger ledger;
+  partition::ShareSplitter splitter;
+
+  bool Known(VmHandle vm) const { return Slot(vm) < enrolments.size() && enrolments[Slot(vm)].used; }
+  Assessment& Of(std::uint32_t slot) { return assessments[static_cast<std::size_t>(position[slot])]; }
+  bool Blind(std::uint32_t slot, Time now) const { return ToUnixMillis(now) - fresh_ms[slot] > kBlindAfter.count(); }
+
+  std::uint32_t TakeSlot();
+  void Adopt(std::uint32_t slot, const VmSpec& spec);
+  void IndexAssessments();
+
+  void Ingest(Time now, const Frame& frame);
+  void TakeSample(Time now, std::uint32_t slot, const VmSample& sample);
+  void Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features);
+  void FollowEpisode(VmState& vm, Assessment& a, Time at);
+  void NameFeatures(std::uint32_t slot, const FeatureVector& features);
+  void NoticeSilence(Time now);
+  whorl::State StateOf(const VmState& vm, bool blind) const;
+
+  void PlanCpu(Time now, const Frame& frame, Authority authority);
+  void ChooseMembers();
+  bool Enforceable(const VmSpec& spec) const;
+  void DescribeMembers(Time now);
+  void Direct(Time now);
+  void WriteLoans();
+};
+
+// ---- Enrolment -----------------------------------------------------------
+
+std::uint32_t Engine::State::TakeSlot() {
+  if (!free_slots.empty()) {
+    const std::uint32_t slot = *free_slots.begin();
+    free_slots.erase(free_slots.begin());
+    vms[slot] = VmState{};
+    return slot;
+  }
+  const auto slot = static_cast<std::uint32_t>(enrolments.size());
+  vms.Grow();
+  enrolments.emplace_back();
+  fresh_ms.push_back(0);
+  sampled_tick.push_back(0);
+  position.push_back(-1);
+  return slot;
+}
+
+void Engine::State::Adopt(std::uint32_t slot, const VmSpec& spec) {
+  VmState& vm = vms[slot];
+  enrolments[slot].spec = spec;
+  enrolments[slot].used = true;
+  vm.goal = {std::max(spec.policy.learning_samples, 1u), spec.policy.learning};
+  vm.quantile = std::clamp(spec.policy.cpu.demand_quantile, 0.01, 0.999);
+  const MilliCores vcpus{std::int64_t{spec.vcpus} * 1000};
+  vm.most_cpu = static_cast<float>(Count(spec.cpu_limit ? std::min(*spec.cpu_limit, vcpus) : vcpus));
+  vm.mode = spec.mode;
+  vm.pause = spec.policy.pause;
+  const Millis interval = vm.baseline.learnt ? vm.baseline.interval() : Millis{1000};
+  vm.threshold = ThresholdFor(spec.policy.false_episodes_per_week, interval);
+  members_stale = true;
+}
+
+void Engine::State::IndexAssessments() {
+  std::fill(position.begin(), position.end(), -1);
+  for (std::size_t i = 0; i < assessments.size(); ++i) position[Slot(assessments[i].vm)] = static_cast<std::int32_t>(i);
+}
+
+Engine::Engine() : state_(std::make_unique<State>()) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+void Engine::SetCpuCapacity(std::optional<MilliCores> capacity) {
+  if (capacity && Count(*capacity) < 0) capacity.reset();
+  state_->capacity = capacity;
+}
+
+Result<VmHandle> Engine::Enrol(const VmSpec& spec) {
+  if (const auto good = Check(spec); !good) return Fail(good.error());
+  State& s = *state_;
+  if (s.slots.contains(spec.id)) return Fail(Code::kInvalid, "VM " + spec.id + ": already enrolled");
+  const std::uint32_t slot = s.TakeSlot();
+  s.enrolments[slot] = Enrolment{};
+  s.Adopt(slot, spec);
+  s.slots.emplace(spec.id, slot);
+  s.fresh_ms[slot] = 0;
+  s.sampled_tick[slot] = 0;
+
+  Assessment a;
+  a.vm = VmHandle{slot};
+  a.threshold = s.vms[slot].threshold;
+  a.learning.samples_needed = s.vms[slot].goal.samples;
+  a.learning.elapsed_needed = s.vms[slot].goal.time;
+  const auto after = std::upper_bound(s.assessments.begin(), s.assessments.end(), slot,
+                                      [](std::uint32_t v, const Assessment& x) { return v < Slot(x.vm); });
+  const bool last = after == s.assessments.end();
+  s.assessments.insert(after, a);
+  if (last) {
+    s.position[slot] = static_cast<std::int32_t>(s.assessments.size()) - 1;
+  } else {
+    s.IndexAssessments();
+  }
+  return VmHandle{slot};
+}
+
+Status Engine::Update(VmHandle vm, const VmSpec& spec) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  if (auto good = Check(spec); !good) return good;
+  if (spec.id != s.enrolments[Slot(vm)].spec.id) return Fail(Code::kInvalid, "VM " + spec.id + ": a VM's id cannot change");
+  s.Adopt(Slot(vm), spec);
+  Assessment& a = s.Of(Slot(vm));
+  a.threshold = s.vms[Slot(vm)].threshold;
+  a.learning.samples_needed = s.vms[Slot(vm)].goal.samples;
+  a.learning.elapsed_needed = s.vms[Slot(vm)].goal.time;
+  return {};
+}
+
+void Engine::Withdraw(VmHandle vm) {
+  State& s = *state_;
+  if (!s.Known(vm)) return;
+  const std::uint32_t slot = Slot(vm);
+  s.slots.erase(s.enrolments[slot].spec.id);
+  s.enrolments[slot] = Enrolment{};
+  s.assessments.erase(s.assessments.begin() + s.position[slot]);
+  s.IndexAssessments();
+  s.free_slots.insert(slot);
+  s.ledger.Leave(slot);
+  s.members_stale = true;
+}
+
+// ---- One tick ------------------------------------------------------------
+
+const Plan& Engine::Tick(Time now, const Frame& frame, Authority authority) {
+  State& s = *state_;
+  ++s.tick;
+  s.Ingest(now, frame);
+  s.NoticeSilence(now);
+  s.PlanCpu(now, frame, authority);
+  return s.plan;
+}
+
+void Engine::State::Ingest(Time now, const Frame& frame) {
+  for (std::size_t i = 0; i < frame.samples.size(); ++i) {
+    const VmSample& sample = frame.samples[i];
+    if (!Known(sample.vm)) {
+      ++counts.unknown_vm;
+      continue;
+    }
+    if (i + 1 < frame.samples.size() && Known(frame.samples[i + 1].vm)) {
+      const auto* next = reinterpret_cast<const char*>(&vms[Slot(frame.samples[i + 1].vm)]);
+      for (std::size_t line = 0; line < sizeof(VmState); line += 64) __builtin_prefetch(next + line, 1);
+    }
+    TakeSample(now, Slot(sample.vm), sample);
+  }
+}
+
+void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sample) {
+  VmState& vm = vms[slot];
+  if (vm.mode == Mode::kOff) return;
+  const bool first = !vm.rates.started;
+  FeatureVector features;
+  if (vm.rates.Advance(now, sample.sampled_at, sample.valid, sample.raw, features, counts) != SampleFate::kAccepted) return;
+  fresh_ms[slot] = ToUnixMillis(now);
+  sampled_tick[slot] = tick;
+
+  Baseline::Outcome outcome;
+  if (!first) {
+    const Features24 scaled = Scaling::LogScale(features);
+    vm.recent.Push(scaled, features.valid);
+    // The golden ratio's multiplier spreads neighbours evenly over the period.
+    outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open,
+                                  (slot * 2654435769u) >> 24);
+    if (outcome.finished) {
+      vm.threshold = ThresholdFor(enrolments[slot].spec.policy.false_episodes_per_week, vm.baseline.interval());
+    }
+  }
+  if (const auto used = features.Get(Feature::kCpuUsage)) {
+    std::optional<float> limit;
+    if (sample.cpu_limit) limit = static_cast<float>(Count(*sample.cpu_limit));
+    vm.demand.Observe({*used, features.Get(Feature::kVcpuDelay), features.Get(Feature::kCpuThrottled), limit, vm.most_cpu},
+                      vm.quantile);
+  }
+  Assess(slot, outcome, sample.sampled_at, features);
+}
+
+void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features) {
+  VmState& vm = vms[slot];
+  Assessment& a = Of(slot);
+  a.last_sample = at;
+  a.threshold = vm.threshold;
+  a.baseline_ready = outcome.finished;
+  a.learning.samples = vm.baseline.samples;
+  a.learning.elapsed = Seconds{vm.baseline.learnt_ms / 1000};
+  a.learning.percent = Progress(vm.baseline, vm.goal);
+  if (vm.baseline.learnt && outcome.judged) {
+    a.score = ScoreOf(outcome.evidence.calibrated);
+    a.p_value = PValueOf(outcome.evidence.calibrated);
+  } else {
+    a.score.reset();
+    a.p_value.reset();
+  }
+  FollowEpisode(vm, a, at);
+  NameFeatures(slot, features);
+  a.state = StateOf(vm, false);
+  a.cpu_now.reset();
+  if (const auto used = features.Get(Feature::kCpuUsage)) a.cpu_now = MilliCores{std::lround(*used)};
+  a.cpu_predicted.reset();
+  if (const auto predicted = vm.demand.predicted()) a.cpu_predicted = MilliCores{std::lround(*predicted)};
+}
+
+void Engine::State::FollowEpisode(VmState& vm, Assessment& a, Time at) {
+  auto change = EpisodeTracker::Change::kNone;
+  if (a.score) change = vm.episode.Observe(at, *a.score, vm.threshold);
+  a.episode_opened = change == EpisodeTracker::Change::kOpened;
+  a.episode_closed = change == EpisodeTracker::Change::kClosed;
+  a.episode.reset();
+  if (!vm.episode.open && !a.episode_closed) return;
+  a.episode = Episode{vm.episode.number, vm.episode.opened, std::nullopt, vm.episode.peak};
+  if (a.episode_closed) a.episode->closed = vm.episode.closed;
+}
+
+void Engine::State::NameFeatures(std::uint32_t slot, const FeatureVector& features) {
+  VmState& vm = vms[slot];
+  Assessment& a = Of(slot);
+  a.top_count = 0;
+  enrolments[slot].cpu_excess = 0;
+  if (!a.score) return;
+  const Explanation why = Explain(vm.recent, vm.baseline.scaling, FeatureMask{vm.recent.known});
+  enrolments[slot].cpu_excess = why.cpu_excess;
+  a.top_count = why.count;
+  for (std::size_t i = 0; i < why.count; ++i) {
+    const FeaturePart& part = why.top[i];
+    const auto f = static_cast<std::size_t>(part.feature);
+    a.top[i] = {part.feature, part.sigmas, part.share,
+                features.Get(part.feature).value_or(Unscale(part.feature, vm.recent.y[f])),
+                Unscale(part.feature, vm.baseline.scaling.center[f])};
+  }
+}
+
+whorl::State Engine::State::StateOf(const VmState& vm, bool blind) const {
+  if (blind) return whorl::State::kBlind;
+  if (!vm.baseline.learnt) return whorl::State::kLearning;
+  if (vm.pause != Pause::kNone) return whorl::State::kPaused;
+  return vm.episode.open ? whorl::State::kDeviating : whorl::State::kNormal;
+}
+
+// VMs without a new sample keep their last assessment until they are blind.
+void Engine::State::NoticeSilence(Time now) {
+  for (std::uint32_t slot = 0; slot < enrolments.size(); ++slot) {
+    if (sampled_tick[slot] == tick || position[slot] < 0) continue;
+    // A VM is given as long to appear as an old one to reappear.
+    if (fresh_ms[slot] == 0) fresh_ms[slot] = ToUnixMillis(now);
+    Assessment& a = Of(slot);
+    a.baseline_ready = a.episode_opened = a.episode_closed = false;
+    if (a.episode && a.episode->closed) a.episode.reset();
+    VmState& vm = vms[slot];
+    const bool blind = Blind(slot, now);
+    a.state = StateOf(vm, blind);
+    if (!blind) continue;
+    a.score.reset();
+    a.p_value.reset();
+    a.top_count = 0;
+    a.cpu_now.reset();
+    a.cpu_predicted.reset();
+    enrolments[slot].cpu_excess = 0;
+    // What it wanted before the silence says nothing about after it.
+    vm.demand.Forget();
+    vm.recent.Forget();
+  }
+}
+
+// ---- Partition -----------------------------------------------------------
+
+bool Engine::State::Enforceable(const VmSpec& spec) const {
+  return spec.mode == Mode::kEnforce && spec.policy.max_mode == Mode::kEnforce && !spec.dedicated_cpus &&
+         spec.policy.pause != Pause::kHoldAndDrain;
+}
+
+void Engine::State::ChooseMembers() {
+  if (!members_stale) return;
+  members_stale = false;
+  enforced.clear();
+  // By id: the order of every sum and tie, whatever order VMs were enrolled in.
+  for (const auto& [id, slot] : slots) {
+    Enrolment& e = enrolments[slot];
+    Assessment& a = Of(slot);
+    a.cpu_base = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
+    a.guard = {};
+    if (Enforceable(e.spec)) {
+      enforced.push_back(slot);
+      continue;
+    }
+    e.allocation.reset();
+    e.meter.Forget();
+    if (e.spec.mode == Mode::kEnforce && e.spec.dedicated_cpus) {
+      guard::Situation situation;
+      situation.dedicated_cpus = true;
+      const auto ruling = guard::Rule(situation);
+      a.guard = {ruling.reason, ruling.message};
+    }
+  }
+}
+
+void Engine::State::DescribeMembers(Time now) {
+  members.clear();
+  double weight_sum = 0;
+  for (const std::uint32_t slot : enforced) {
+    const Enrolment& e = enrolments[slot];
+    const CpuPolicy& policy = e.spec.policy.cpu;
+    const Assessment& a = Of(slot);
+    partition::Member m;
+    m.id = e.spec.id;
+    m.vm = slot;
+    m.request = e.spec.cpu_request ? Count(*e.spec.cpu_request) : 0;
+    m.weight = m.request > 0 ? static_cast<double>(m.request) : kWeightPerVcpu * e.spec.vcpus;
+    if (e.spec.cpu_limit) m.limit = Count(*e.spec.cpu_limit);
+    m.floor_fraction = policy.floor_fraction;
+    m.ceiling_fraction = policy.ceiling_fraction;
+    m.lendable_fraction = policy.lendable_fraction;
+    m.deviation_factor = policy.deviation_factor;
+    m.max_bonus = policy.max_bonus;
+    m.quantum_ms = std::chrono::duration_cast<Millis>(policy.quantum).count();
+    if (a.cpu_predicted && !Blind(slot, now)) {
+      m.need = static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
+      if (vms[slot].episode.open && a.score) m.priority = *a.score / 100.0 * static_cast<double>(e.cpu_excess);
+    }
+    const bool hold = e.spec.policy.pause == Pause::kHold;
+    m.may_renew = !hold;
+    m.may_borrow = !hold && e.meter.reversals() < guard::kFlapping;
+    if (e.allocation) m.raise_to = Count(*e.allocation + policy.step);
+    members.push_back(m);
+    weight_sum += m.weight;
+  }
+  bonus_credit.clear();
+  for (const partition::Member& m : members) {
+    const double base = static_cast<double>(Count(*capacity)) * m.weight / weight_sum;
+    bonus_credit.push_back(ledger.BonusCredit(m.vm, m.max_bonus * base * kBonusSeconds * 1000.0));
+  }
+}
+
+void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
+  const std::int64_t now_ms = ToUnixMillis(now);
+  plan.sequence = frame.sequence;
+  plan.made_at = now;
+  plan.capacity = capacity.value_or(MilliCores{});
+  plan.directives.clear();
+  plan.loans.clear();
+  for (const Recall& recall : frame.recalls) ledger.Recall(recall.loan, now_ms);
+  ChooseMembers();
+  if (!capacity || enforced.empty()) {
+    ledger.CloseAll(now_ms);
+    for (const std::uint32_t slot : enforced) {
+      Assessment& a = Of(slot);
+      a.cpu_base = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
+      a.guard = {};
+      enrolments[slot].allocation.reset();
+    }
+    return;
+  }
+  DescribeMembers(now);
+  entitlements.Compute(members, bonus_credit, Count(*capacity), shares);
+  ledger.Lend(members, shares, now_ms, authority == Authority::kFull);
+  Direct(now);
+  WriteLoans();
+}
+
+void Engine::State::Direct(Time now) {
+  std::int64_t room = Count(*capacity);
+  allocations.clear();
+  directed.clear();
+  std::uint64_t weight_found = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const partition::Share& share = shares[i];
+    const std::uint32_t slot = members[i].vm;
+    Enrolment& e = enrolments[slot];
+    guard::Situation situation;
+    situation.blind = Blind(slot, now);
+    situation.floor_scaled = share.floor_scaled;
+    situation.request = e.spec.cpu_request.value_or(MilliCores{});
+    situation.limit = e.spec.cpu_limit;
+    situation.previous = e.allocation;
+    situation.step = e.spec.policy.cpu.step;
+    situation.room = MilliCores{room};
+    situation.reversals = e.meter.reversals();
+    situation.allocation = MilliCores{share.allocation()};
+    const guard::Ruling ruling = guard::Rule(situation);
+
+    Assessment& a = Of(slot);
+    a.guard = {ruling.reason, ruling.message};
+    a.cpu_base = MilliCores{share.base};
+    a.cpu_entitlement = MilliCores{share.entitlement};
+    a.cpu_lent = MilliCores{share.lent};
+    a.cpu_borrowed = MilliCores{share.borrowed};
+    a.cpu_allocation = ruling.allocation.value_or(MilliCores{});
+    e.allocation = ruling.allocation;
+    if (!ruling.allocation) continue;
+    e.meter.Observe(ToUnixMillis(now), *ruling.allocation);
+    room -= Count(*ruling.allocation);
+    weight_found += e.spec.cpu_shares_found;
+    directed.push_back(static_cast<std::uint32_t>(i));
+    allocations.push_back(Count(*ruling.allocation));
+  }
+  splitter.Split(allocations, weight_found, weights);
+  for (std::size_t k = 0; k < directed.size(); ++k) {
+    const partition::Member& m = members[directed[k]];
+    CpuDirective d;
+    d.vm = VmHandle{m.vm};
+    d.entitlement = MilliCores{shares[directed[k]].entitlement};
+    d.allocation = MilliCores{allocations[k]};
+    if (enrolments[m.vm].spec.policy.cpu.partition == PartitionKind::kHard) d.quota = d.allocation;
+    d.shares = weights[k];
+    plan.directives.push_back(d);
+  }
+  std::sort(plan.directives.begin(), plan.directives.end(),
+            [](const CpuDirective& a, const CpuDirective& b) { return Slot(a.vm) < Slot(b.vm); });
+}
+
+void Engine::State::WriteLoans() {
+  for (const partition::OpenLoan& open : ledger.loans()) {
+    const Assessment& lender = Of(open.lender);
+    const std::int64_t left = Count(lender.cpu_entitlement) - Count(lender.cpu_lent);
+    Loan loan;
+    loan.id = open.id;
+    loan.lender = VmHandle{open.lender};
+    loan.borrower = VmHandle{open.borrower};
+    loan.amount = MilliCores{open.amount};
+    loan.since = FromUnixMillis(open.since_ms);
+    loan.expires = FromUnixMillis(open.expires_ms);
+    loan.recall.use_above = MilliCores{std::max(static_cast<std::int64_t>(kRecallPart * static_cast<double>(left)), kLeastRecallUse)};
+    loan.recall.delay_above_ms_per_s = kRecallDelay;
+    loan.recall.for_at_least = kRecallFor;
+    plan.loans.push_back(loan);
+  }
+}
+
+// ---- What others read ----------------------------------------------------
+
+std::span<const Assessment> Engine::assessments() const { return state_->assessments; }
+
+const Assessment* Engine::Find(VmHandle vm) const { return state_->Known(vm) ? &state_->Of(Slot(vm)) : nullptr; }
+
+const SampleCounts& Engine::sample_counts() const { return state_->counts; }
+
+Result<std::string> Engine::SaveBaseline(VmHandle vm) const {
+  if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  return Save(state_->vms[Slot(vm)].baseline);
+}
+
+Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline); !loaded) return loaded;
+  s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
+  s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;
+  return {};
+}
+
+}  // namespace whorl

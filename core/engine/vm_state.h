@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/baseline/baseline.h"
+#include "core/demand/demand.h"
+#include "core/engine/policy.h"
+#include "core/score/contribution.h"
+#include "core/score/episode.h"
+#include "core/telemetry/rates.h"
+
+namespace whorl {
+
+// What a tick reads and writes for one VM, in one contiguous piece: with many
+// VMs the price of a tick is the memory it moves (docs/explanation/engine.md).
+struct alignas(64) VmState {
+  Baseline baseline;
+  Rates rates;
+  Recent recent;
+  CpuDemand demand;
+  EpisodeTracker episode;
+  // From the spec, so that a tick need not look it up elsewhere.
+  LearningGoal goal;
+  double quantile = 0.95;
+  float most_cpu = 1000;  // millicores the VM can use at all
+  std::uint8_t threshold = 50;
+  Mode mode = Mode::kObserve;
+  Pause pause = Pause::kNone;
+};
+
+// Owns the VmStates at stable addresses. Blocks grow from a few VMs, so that a
+// small node stays small, to 2 MiB, which the kernel can back with one page.
+class VmStore {
+ public:
+  VmState& operator[](std::uint32_t slot) { return *states_[slot]; }
+  const VmState& operator[](std::uint32_t slot) const { return *states_[slot]; }
+  std::size_t size() const { return states_.size(); }
+  // Appends a slot; its state is fresh.
+  void Grow();
+
+ private:
+  std::vector<std::unique_ptr<VmState[]>> blocks_;
+  std::vector<VmState*> states_;
+  std::size_t left_ = 0;  // unused at the end of the last block
+  VmState* next_ = nullptr;
+};
+
+}  // namespace whorl

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/fingerprint/covariance.h"
+#include "core/fingerprint/lanes.h"
+
+namespace whorl {
+
+// How many leading components the condensed vector keeps at most; they carry
+// 90 % of the variance or all eight are taken.
+inline constexpr std::uint32_t kMaxLeading = 8;
+
+// A VM's deviations seen along the axes in which it usually varies. The leading
+// components alone would throw anomalies away (they vary most when all is
+// well), so what lies outside them and the full distance belong to it.
+struct Condensed {
+  std::uint32_t leading = 0;
+  float whitened[kMaxLeading]{};  // leading components, variance 1
+  float residual = 0;             // length of what the leading ones do not explain
+  float mahalanobis = 0;          // distance with all components, ridge included
+  float largest = 0;              // largest single deviation
+};
+
+// Whitening by principal components with a ridge. Plain data of the VM that
+// holds it; costs an eigendecomposition to refresh and 24x24 to apply.
+struct Whitening {
+  Features24 column[kFeatureCount];  // column[f][j]: feature f's part in component j, divided by its deviation
+  Features24 variance;               // of each component, ridge included, largest first
+  std::uint32_t leading = 0;         // 0: never refreshed
+
+  bool ready() const { return leading != 0; }
+  // From the covariance learnt from about `samples` samples: the fewer, the
+  // more correlations are shrunk. False (and unchanged) when it cannot be decomposed.
+  bool Refresh(const Covariance& covariance, float samples);
+  Condensed Apply(const Features24& z) const;
+};
+
+}  // namespace whorl

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace whorl::partition {
+
+inline constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max() / 4;
+
+// What the partition must know of one VM that takes part. Amounts in the
+// resource's whole unit (millicores).
+struct Member {
+  std::string_view id;     // breaks ties
+  std::uint32_t vm = 0;    // handed back, never interpreted
+  double weight = 1;       // > 0; base share is in proportion to it
+  std::int64_t request = 0;
+  std::int64_t limit = kNoLimit;
+  double floor_fraction = 0;
+  double ceiling_fraction = 1;
+  double lendable_fraction = 0;
+  double deviation_factor = 0;
+  double max_bonus = 0;
+  std::int64_t quantum_ms = 10'000;
+  std::optional<std::int64_t> need;  // predicted demand with its margin; nullopt = unknown
+  double priority = 0;     // 0..1, from the deviation
+  bool may_lend = true;
+  bool may_borrow = true;  // open or enlarge loans
+  bool may_renew = true;   // false: open loans run out at their term
+  std::int64_t raise_to = kNoLimit;  // largest allocation in this tick
+};
+
+// What one VM gets, in the order of the members.
+struct Share {
+  std::int64_t base = 0;
+  std::int64_t floor = 0;
+  std::int64_t ceiling = 0;
+  std::int64_t plain = 0;        // entitlement had nobody a bonus
+  std::int64_t entitlement = 0;
+  std::int64_t lent = 0;
+  std::int64_t borrowed = 0;
+  bool floor_scaled = false;     // the floors do not fit; this one was lowered
+  std::int64_t allocation() const { return entitlement - lent + borrowed; }
+};
+
+// Entitlements of one resource: base share by weight, a bonus for those that
+// deviate while the resource is contended, then the projection onto floors,
+// ceilings and capacity. Keeps its scratch space, so that a steady tick does
+// not allocate; otherwise without state. Members must be sorted by id.
+class Entitlements {
+ public:
+  // `bonus_credit` scales each member's bonus, 0..1: what its credits still pay for.
+  void Compute(std::span<const Member> members, std::span<const double> bonus_credit, std::int64_t capacity,
+               std::vector<Share>& shares);
+
+ private:
+  void Bounds(std::span<const Member> members, std::int64_t capacity, std::vector<Share>& shares);
+  void ScaleFloors(std::span<const Member> members, std::int64_t capacity, std::vector<Share>& shares);
+  void Solve(std::int64_t capacity, std::vector<std::int64_t>& out);
+
+  std::vector<double> target_, lo_, hi_, real_;
+  std::vector<std::int64_t> lo_whole_, hi_whole_, plain_, entitled_;
+  std::vector<std::uint32_t> order_;
+};
+
+}  // namespace whorl::partition

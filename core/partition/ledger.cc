@@ -1,0 +1,234 @@
+#include "core/partition/ledger.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace whorl::partition {
+namespace {
+
+// Predictions jitter by a few millicores a second; supply moves in steps of
+// this and a want this close to what is borrowed changes nothing.
+constexpr std::int64_t kStep = 10;
+constexpr std::int64_t kDeadBand = 20;
+// A pause of the loop is not lending time.
+constexpr std::int64_t kLongestTick = 10'000;
+
+}  // namespace
+
+void Ledger::Settle(std::int64_t now_ms) {
+  const std::int64_t elapsed = settled_ms_ == 0 ? 0 : std::clamp<std::int64_t>(now_ms - settled_ms_, 0, kLongestTick);
+  settled_ms_ = now_ms;
+  if (elapsed == 0) return;
+  for (const OpenLoan& loan : loans_) {
+    accounts_[loan.lender].credits += loan.amount * elapsed;
+    accounts_[loan.borrower].credits -= loan.amount * elapsed;
+  }
+  // A bonus is paid to those whose entitlement it took; both sides round in
+  // whole units, what does not match goes through the house.
+  for (Account& account : accounts_) {
+    account.credits -= account.bonus * elapsed;
+    house_ += account.bonus * elapsed;
+  }
+}
+
+void Ledger::FindPositions(std::span<const Member> members) {
+  std::uint32_t most = 0;
+  for (const Member& m : members) most = std::max(most, m.vm + 1);
+  if (most > accounts_.size()) accounts_.resize(most);
+  for (Account& account : accounts_) {
+    account.position = -1;
+    account.bonus = 0;
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    accounts_[members[i].vm].position = static_cast<std::int32_t>(i);
+    accounts_[members[i].vm].quantum_ms = members[i].quantum_ms;
+  }
+}
+
+void Ledger::SupplyAndWant(std::span<const Member> members, const std::vector<Share>& shares, std::int64_t now_ms,
+                           bool may_open) {
+  for (const OpenLoan& loan : loans_) {
+    const std::int32_t lender = accounts_[loan.lender].position;
+    const std::int32_t borrower = accounts_[loan.borrower].position;
+    if (lender < 0 || borrower < 0) continue;
+    out_[static_cast<std::size_t>(lender)] += loan.amount;
+    held_[static_cast<std::size_t>(borrower)] += loan.amount;
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Member& m = members[i];
+    const Share& s = shares[i];
+    if (!m.need) continue;
+    if (*m.need < s.entitlement && m.may_lend && now_ms >= accounts_[m.vm].no_lend_until_ms) {
+      const std::int64_t spare = s.entitlement - std::max(*m.need, s.floor);
+      const auto most = static_cast<std::int64_t>(m.lendable_fraction * static_cast<double>(s.entitlement - s.floor));
+      supply_[i] = std::max<std::int64_t>(std::min(spare, most), 0) / kStep * kStep;
+      if (!may_open || !m.may_renew) supply_[i] = std::min(supply_[i], out_[i]);
+      continue;
+    }
+    std::int64_t want = std::min({*m.need, s.ceiling, m.raise_to}) - s.entitlement;
+    const std::int64_t held = held_[i];
+    const std::int64_t band = std::max(kDeadBand, held / 10);
+    if (held > 0 && std::abs(want - held) <= band && s.entitlement + held <= s.ceiling) want = held;
+    if (!may_open || !m.may_borrow) want = std::min(want, held);
+    want_[i] = std::max<std::int64_t>(want, 0);
+  }
+}
+
+// Larger bonus first; among equals the water-fill over credits:
+// want_i served = clip((credits_i - level) / quantum, 0, want_i).
+void Ledger::ServeBorrowers(std::span<const Member> members, const std::vector<Share>& shares) {
+  std::int64_t supply = 0;
+  for (const std::int64_t s : supply_) supply += s;
+  std::int64_t wanted = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (want_[i] == 0) continue;
+    wanted += want_[i];
+    borrowers_.push_back(static_cast<std::uint32_t>(i));
+  }
+  const auto bonus = [&](std::uint32_t i) { return shares[i].entitlement - shares[i].plain; };
+  std::sort(borrowers_.begin(), borrowers_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    if (bonus(a) != bonus(b)) return bonus(a) > bonus(b);
+    const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
+    return ca != cb ? ca > cb : a < b;
+  });
+  if (wanted <= supply) return;
+
+  for (std::size_t begin = 0; begin < borrowers_.size();) {
+    std::size_t end = begin;
+    std::int64_t group = 0;
+    while (end < borrowers_.size() && bonus(borrowers_[end]) == bonus(borrowers_[begin])) group += want_[borrowers_[end++]];
+    if (group <= supply) {
+      supply -= group;
+      begin = end;
+      continue;
+    }
+    const auto served = [&](std::uint32_t i, double level) {
+      const double quantum = static_cast<double>(std::max<std::int64_t>(members[i].quantum_ms, 1));
+      const double rich = (static_cast<double>(accounts_[members[i].vm].credits) - level) / quantum;
+      return std::clamp(rich, 0.0, static_cast<double>(want_[i]));
+    };
+    double low = 0, high = 0;
+    for (std::size_t k = begin; k < end; ++k) {
+      const Member& m = members[borrowers_[k]];
+      const auto c = static_cast<double>(accounts_[m.vm].credits);
+      const double full = c - static_cast<double>(want_[borrowers_[k]] * m.quantum_ms);
+      low = k == begin ? full : std::min(low, full);
+      high = k == begin ? c : std::max(high, c);
+    }
+    for (int step = 0; step < 60; ++step) {
+      const double mid = 0.5 * (low + high);
+      double sum = 0;
+      for (std::size_t k = begin; k < end; ++k) sum += served(borrowers_[k], mid);
+      (sum > static_cast<double>(supply) ? low : high) = mid;
+    }
+    for (std::size_t k = begin; k < end; ++k) {
+      const std::uint32_t i = borrowers_[k];
+      want_[i] = static_cast<std::int64_t>(served(i, high) + 1e-6);
+      supply -= want_[i];
+    }
+    assert(supply >= -1);
+    begin = end;
+    supply = std::max<std::int64_t>(supply, 0);
+  }
+}
+
+// Open loans first, oldest first: a loan that both sides still agree on keeps
+// its id and its amount.
+void Ledger::KeepLoans(std::span<const Member> members, std::int64_t now_ms) {
+  std::fill(held_.begin(), held_.end(), 0);
+  std::fill(out_.begin(), out_.end(), 0);
+  std::size_t kept = 0;
+  for (OpenLoan loan : loans_) {
+    const std::int32_t from = accounts_[loan.lender].position;
+    const std::int32_t to = accounts_[loan.borrower].position;
+    if (from < 0 || to < 0) continue;
+    const auto lender = static_cast<std::size_t>(from), borrower = static_cast<std::size_t>(to);
+    const bool renewable = members[lender].may_renew && members[borrower].may_renew;
+    if (loan.expires_ms <= now_ms && !renewable) continue;
+    loan.amount = std::min({loan.amount, supply_[lender] - out_[lender], want_[borrower] - held_[borrower]});
+    if (loan.amount < kLeastLoan) continue;
+    const std::int64_t quantum = members[lender].quantum_ms;
+    if (renewable && loan.expires_ms - now_ms <= quantum / 2) loan.expires_ms = now_ms + quantum;
+    out_[lender] += loan.amount;
+    held_[borrower] += loan.amount;
+    loans_[kept++] = loan;
+  }
+  loans_.resize(kept);
+}
+
+void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
+  bool unmet = false;
+  for (const std::uint32_t i : borrowers_) unmet |= want_[i] - held_[i] >= kLeastLoan;
+  if (!unmet) return;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (supply_[i] - out_[i] >= kLeastLoan) lenders_.push_back(static_cast<std::uint32_t>(i));
+  }
+  std::sort(lenders_.begin(), lenders_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
+    return ca != cb ? ca < cb : a < b;
+  });
+  for (const std::uint32_t borrower : borrowers_) {
+    for (const std::uint32_t lender : lenders_) {
+      const std::int64_t amount = std::min(want_[borrower] - held_[borrower], supply_[lender] - out_[lender]);
+      if (amount < kLeastLoan) continue;
+      held_[borrower] += amount;
+      out_[lender] += amount;
+      const std::uint32_t from = members[lender].vm, to = members[borrower].vm;
+      const auto open = std::find_if(loans_.begin(), loans_.end(),
+                                     [&](const OpenLoan& l) { return l.lender == from && l.borrower == to; });
+      if (open != loans_.end()) {
+        open->amount += amount;
+      } else {
+        loans_.push_back({next_id_++, from, to, amount, now_ms, now_ms + members[lender].quantum_ms});
+      }
+    }
+  }
+}
+
+void Ledger::Lend(std::span<const Member> members, std::vector<Share>& shares, std::int64_t now_ms, bool may_open) {
+  assert(shares.size() == members.size());
+  Settle(now_ms);
+  FindPositions(members);
+  for (auto* v : {&supply_, &want_, &held_, &out_}) v->assign(members.size(), 0);
+  borrowers_.clear();
+  lenders_.clear();
+
+  SupplyAndWant(members, shares, now_ms, may_open);
+  ServeBorrowers(members, shares);
+  KeepLoans(members, now_ms);
+  if (may_open) OpenLoans(members, now_ms);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    shares[i].lent = out_[i];
+    shares[i].borrowed = held_[i];
+    accounts_[members[i].vm].bonus = shares[i].entitlement - shares[i].plain;
+  }
+}
+
+void Ledger::CloseAll(std::int64_t now_ms) {
+  Settle(now_ms);
+  loans_.clear();
+  for (Account& account : accounts_) account.bonus = 0;
+}
+
+void Ledger::Recall(std::uint64_t loan, std::int64_t now_ms) {
+  const auto found = std::find_if(loans_.begin(), loans_.end(), [&](const OpenLoan& l) { return l.id == loan; });
+  if (found == loans_.end()) return;
+  Account& lender = accounts_[found->lender];
+  lender.no_lend_until_ms = now_ms + lender.quantum_ms;
+  loans_.erase(found);
+}
+
+void Ledger::Leave(std::uint32_t vm) {
+  if (vm >= accounts_.size()) return;
+  std::erase_if(loans_, [&](const OpenLoan& l) { return l.lender == vm || l.borrower == vm; });
+  house_ += accounts_[vm].credits;
+  accounts_[vm] = Account{};
+}
+
+double Ledger::BonusCredit(std::uint32_t vm, double line) const {
+  if (line <= 0) return 0;
+  return std::clamp(1.0 + static_cast<double>(credits(vm)) / line, 0.0, 1.0);
+}
+
+}  // namespace whorl::partition

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/partition/entitlement.h"
+
+namespace whorl::partition {
+
+// One open loan between two members. Times are milliseconds of the tick clock.
+struct OpenLoan {
+  std::uint64_t id = 0;
+  std::uint32_t lender = 0;
+  std::uint32_t borrower = 0;
+  std::int64_t amount = 0;
+  std::int64_t since_ms = 0;
+  std::int64_t expires_ms = 0;
+};
+
+// Loans smaller than this are not worth two writes on the node.
+inline constexpr std::int64_t kLeastLoan = 20;
+
+// Who lends what to whom, and what each has earned by it. Credits are amount x
+// time (millicore-milliseconds) and sum to zero with the house account, which
+// keeps the balance of members that left. Borrowers with the most credits are
+// served first, lenders with the fewest lend first, so that who always claims
+// more than it needs pays for it (Karma, OSDI 2023). Not thread-safe: it belongs
+// to the engine. No allocation once it has seen its members.
+class Ledger {
+ public:
+  // Fills lent and borrowed of `shares` for members in the same order (sorted by
+  // id). `may_open` false: open loans may be renewed or shrink, none grows.
+  void Lend(std::span<const Member> members, std::vector<Share>& shares, std::int64_t now_ms, bool may_open);
+
+  // The agent took this loan back: its lender lends nothing for a quantum.
+  void Recall(std::uint64_t loan, std::int64_t now_ms);
+  // The VM left: its loans close, its balance goes to the house.
+  void Leave(std::uint32_t vm);
+  // No partition in this tick: all loans close.
+  void CloseAll(std::int64_t now_ms);
+
+  // What part of a full bonus the member's credits still pay for: 1 at a balance
+  // of zero or more, falling to 0 at minus `line`.
+  double BonusCredit(std::uint32_t vm, double line) const;
+  std::int64_t credits(std::uint32_t vm) const { return vm < accounts_.size() ? accounts_[vm].credits : 0; }
+  std::int64_t house() const { return house_; }
+  std::span<const OpenLoan> loans() const { return loans_; }
+
+ private:
+  struct Account {
+    std::int64_t credits = 0;
+    std::int64_t no_lend_until_ms = 0;
+    std::int64_t quantum_ms = 10'000;
+    std::int32_t position = -1;  // among this tick's members
+    std::int64_t bonus = 0;      // entitlement above plain, charged until the next tick
+  };
+  void Settle(std::int64_t now_ms);
+  void FindPositions(std::span<const Member> members);
+  void SupplyAndWant(std::span<const Member> members, const std::vector<Share>& shares, std::int64_t now_ms,
+                     bool may_open);
+  void ServeBorrowers(std::span<const Member> members, const std::vector<Share>& shares);
+  void KeepLoans(std::span<const Member> members, std::int64_t now_ms);
+  void OpenLoans(std::span<const Member> members, std::int64_t now_ms);
+
+  std::vector<Account> accounts_;  // by vm
+  std::vector<OpenLoan> loans_;    // by id, ascending
+  std::int64_t house_ = 0;
+  std::int64_t settled_ms_ = 0;
+  std::uint64_t next_id_ = 1;
+  std::vector<std::int64_t> supply_, want_, held_, out_;  // by position; held = borrowed so far, out = lent so far
+  std::vector<std::uint32_t> borrowers_, lenders_;
+};
+
+}  // namespace whorl::partition
