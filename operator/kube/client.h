@@ -22,12 +22,12 @@ namespace whorl::kube {
 
 // A collection (name empty) or an object, and possibly a subresource of it.
 struct ResourcePath {
-  std::string group;  // empty: the core group
-  std::string version;
-  std::string plural;
-  std::string ns;  // empty: cluster-scoped, or all namespaces
-  std::string name;
-  std::string subresource;
+  std::string group = {};  // empty: the core group
+  std::string version = {};
+  std::string plural = {};
+  std::string ns = {};  // empty: cluster-scoped, or all namespaces
+  std::string name = {};
+  std::string subresource = {};
 
   ResourcePath In(std::string_view new_ns) const;
   ResourcePath Named(std::string_view new_ns, std::string_view new_name) const;
@@ -37,8 +37,8 @@ struct ResourcePath {
 };
 
 struct ListOptions {
-  std::string label_selector;
-  std::string field_selector;
+  std::string label_selector = {};
+  std::string field_selector = {};
   int page_size = 500;  // 0: everything at once
 };
 
@@ -57,8 +57,8 @@ struct WriteOptions {
 };
 
 struct DeleteOptions {
-  std::string uid;               // kConflict when the object is another one by now
-  std::string resource_version;  // likewise
+  std::string uid = {};               // kConflict when the object is another one by now
+  std::string resource_version = {};  // likewise
 };
 
 struct ClientOptions {
@@ -118,12 +118,15 @@ class Client {
   // Deleting what is already gone is ok.
   Status Delete(const ResourcePath& path, const DeleteOptions& options = {});
 
+  const ClientOptions& options() const { return options_; }
+
  private:
-  struct Exchange;
+  using Attempt = std::function<Result<Response>(const Request&)>;
+  // One request with its credentials, and again after a 401 or a Retry-After.
+  Result<Response> Exchange(std::string_view verb, Request request, const std::string& what, const Attempt& attempt);
   Result<Response> Send(std::string_view verb, Request request, const std::string& what);
   Result<JsonDocument> Write(std::string_view verb, Method method, const ResourcePath& path, std::string query,
                              std::string content_type, const nlohmann::json& body);
-  Status AddAuthorization(Request& request);
   void Warn(const Response& response);
 
   const std::unique_ptr<Transport> transport_;

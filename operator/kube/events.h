@@ -18,11 +18,11 @@
 namespace whorl::kube {
 
 struct ObjectRef {
-  std::string api_version;  // "kubevirt.io/v1"
-  std::string kind;         // "VirtualMachine"
-  std::string ns;
-  std::string name;
-  std::string uid;  // kubectl describe matches on it
+  std::string api_version = {};  // "kubevirt.io/v1"
+  std::string kind = {};         // "VirtualMachine"
+  std::string ns = {};
+  std::string name = {};
+  std::string uid = {};  // kubectl describe matches on it
 
   auto operator<=>(const ObjectRef&) const = default;
 };
@@ -30,12 +30,12 @@ struct ObjectRef {
 enum class EventType { kNormal, kWarning };
 
 struct Event {
-  ObjectRef regarding;               // the object people describe
-  std::optional<ObjectRef> related;  // the whorl object, if any
+  ObjectRef regarding = {};               // the object people describe
+  std::optional<ObjectRef> related = {};  // the whorl object, if any
   EventType type = EventType::kNormal;
-  std::string reason;  // CamelCase, fixed at compile time
-  std::string action;  // what was done or attempted: "Scored", "RaisedLimit"
-  std::string note;    // cut to 1 kB at a character boundary
+  std::string reason = {};  // CamelCase, fixed at compile time
+  std::string action = {};  // what was done or attempted: "Scored", "RaisedLimit"
+  std::string note = {};    // cut to 1 kB at a character boundary
 };
 
 struct EventRecorderOptions {
@@ -108,11 +108,13 @@ class EventRecorder {
   };
 
   void Run(std::stop_token stop);
-  void Handle(Queued queued);
+  bool Handle(const Queued& queued);  // false: the server is overloaded or away, try again later
   void SweepSeries(bool closing);
   Status CreateEvent(const Queued& queued, const std::string& ns, const std::string& name);
-  Status PatchSeries(Series& series);
+  void WriteSeries(Series& series);
   bool TakeToken(const ObjectRef& object, Millis now);
+  void ReturnToken(const ObjectRef& object);
+  void BackOff(const Error& error);
   void Trouble(const Error& error);
 
   Client& client_;
@@ -121,7 +123,8 @@ class EventRecorder {
   std::map<SeriesKey, Series> series_;   // recorder's thread only
   std::map<ObjectRef, Bucket> buckets_;  // recorder's thread only
   std::uint64_t sequence_ = 0;           // recorder's thread only
-  Millis back_off_until_{0};             // recorder's thread only: after a 429
+  Millis back_off_until_{0};             // recorder's thread only: after a 429 or 5xx
+  std::optional<Millis> flush_until_;    // recorder's thread only: set while ending
 
   mutable std::mutex mu_;
   std::condition_variable_any ready_;

@@ -2,10 +2,12 @@
 
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "core/base/result.h"
 #include "core/base/time.h"
 #include "operator/kube/events.h"
 

@@ -35,6 +35,9 @@ struct LeaderElectorOptions {
 // judged only by our own clock since we last saw their record change, never by
 // the times they wrote. It is not fencing: the caller carries leaseTransitions
 // as part of its epoch. Thread-safe.
+//
+// Give it a Client of its own, whose request_timeout is well below the renew
+// deadline (4 s): a request that hangs for long costs the lease.
 class LeaderElector {
  public:
   // All must outlive it. kInvalid unless lease_duration > renew_deadline >
@@ -73,11 +76,13 @@ class LeaderElector {
   };
 
   void Run(std::stop_token stop);
+  Status TryAcquireOrRenew();
   Result<std::optional<Record>> Read();
-  Status Acquire(const std::optional<Record>& current);
+  static Record ToRecord(JsonView lease);
+  // Writes ourselves as holder over `current` (nullopt: creates the Lease).
+  Status Put(const std::optional<Record>& current);
   Status Release();
   void Observe(const Record& record);
-  void BecomeLeader(std::int64_t transitions);
   void LoseLead();
 
   Client& client_;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/base/result.h"
 #include "operator/kube/client.h"
@@ -69,14 +70,15 @@ class ReflectorLoop {
   void Run(std::stop_token stop);
 
   bool HasSynced() const { return synced_.load(); }
-  // Since the server last said anything about this kind; nullopt: never.
+  // Since the server last said anything about this kind; nullopt: never. While
+  // nothing changes, bookmarks keep it to about a minute and a half.
   std::optional<Millis> AgeOfLastContact() const;
   ReflectorCounters counters() const;
 
  private:
   Status ListOnce(std::stop_token stop);
   Status WatchOnce(std::stop_token stop);
-  bool OnEvent(std::string_view type, JsonView object);
+  Status OnEvent(std::string_view type, JsonView object);
   void Touch();
   void Trouble(const Error& error);
   void Undecodable(const ObjectKey& key, const Error& error);
@@ -88,6 +90,7 @@ class ReflectorLoop {
   Sink& sink_;
   std::mt19937_64 random_;
   std::string resource_version_;  // empty: list first
+  std::string newest_;            // seen of this kind, to notice a server that went back in time
   std::atomic<bool> synced_{false};
   std::atomic<std::int64_t> last_contact_{-1};
   mutable std::mutex counters_mu_;
@@ -171,8 +174,11 @@ class Reflector final : private ReflectorLoop::Sink {
   Status Put(const ObjectKey& key, JsonView object) override {
     auto entry = Make(object);
     if (!entry) return Fail(entry.error());
-    const bool known = store_.Find(key) != nullptr;
+    const auto old = store_.FindEntry(key);
+    const bool other = old.object && old.uid != entry->uid;
+    const bool known = old.object && !other;
     store_.Put(key, std::move(*entry));
+    if (other) Tell(ChangeKind::kDeleted, key);
     Tell(known ? ChangeKind::kUpdated : ChangeKind::kAdded, key);
     return {};
   }

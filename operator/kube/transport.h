@@ -25,18 +25,18 @@ struct Request {
   std::string content_type;
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
-  // Send: the longest silence accepted before an answer. Stream: the longest
-  // silence between two chunks. Zero and negative values are refused: to
-  // cpprest zero means "cancel at once".
+  // Send: for the whole answer. Stream: the longest time without a whole line
+  // (so a server that drips bytes does not hold us). Zero and negative values
+  // are refused: to cpprest zero means "cancel at once".
   Millis timeout{30'000};
-  std::stop_token stop;  // closes the connection; the call ends with kTimeout "stopped"
+  std::stop_token stop;  // closes the connection; the call then fails with kRefused
 };
 
 struct Response {
   int status = 0;
-  std::string body;
-  std::optional<Seconds> retry_after;
-  std::vector<std::string> warnings;  // texts of Warning headers
+  std::string body = {};
+  std::optional<Seconds> retry_after = {};
+  std::vector<std::string> warnings = {};  // texts of Warning headers
 };
 
 // One API server over HTTP. What an HTTP status means is the Client's affair:
