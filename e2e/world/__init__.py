@@ -1,0 +1,1 @@
+"""The end-to-end world: a real Kubernetes cluster with real guests on one bare machine."""

@@ -1,0 +1,34 @@
+"""Where things lie. Only this module decides it."""
+
+import os
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+E2E = TREE / "e2e"
+CACHE = Path(os.environ.get("WHORL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whorl")
+STATE = Path(os.environ.get("WHORL_STATE") or "/var/tmp/whorl-world")
+
+LOGS = STATE / "logs"
+PIDS = STATE / "pids"
+PKI = STATE / "pki"
+KUBECONFIGS = STATE / "kubeconfig"
+ADMIN = KUBECONFIGS / "admin"
+NODE = STATE / "node"  # what the node's mount namespace lays over /etc, /var/lib and /run
+GUEST = STATE / "guest"  # kernel and initramfs of the guests
+
+NETNS = "whorl-world"
+NETNS_FILE = Path("/run/netns") / NETNS
+HOST_LINK = "whorl-host"
+HOST_IP = "10.199.0.1"
+WORLD_IP = "10.199.0.2"
+POD_CIDR = "10.244.0.0/24"
+SERVICE_CIDR = "10.96.0.0/16"
+SERVICE_IP = "10.96.0.1"
+API_URL = f"https://{WORLD_IP}:6443"
+NODE_NAME = "node-1"
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+CGROUP = "whorl-world"
+
+RELEASE_BUILD = TREE / "build" / "release"
+PRODUCT = ("whorl-agent", "whorl-restorer", "whorl-controller")

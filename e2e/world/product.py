@@ -1,0 +1,84 @@
+"""Whorl itself in the world: built here, packed into an image, installed by the chart."""
+
+
+from . import cluster, images, paths, tools
+from .steps import run, wait_for
+
+NAMESPACE = "whorl-system"
+CHART = paths.TREE / "charts" / "whorl"
+CRDS = paths.TREE / "crd"
+POLICY = paths.E2E / "manifests" / "policy.yaml"
+ENROLLED = ("db-1", "web-1", "batch-1")
+LOG = paths.LOGS / "build-whorl.log"
+
+
+def build():
+    """The release preset's programs. Ninja does nothing when nothing has changed."""
+    if not (paths.RELEASE_BUILD / "build.ninja").is_file():
+        run("cmake", "--preset", "release", cwd=paths.TREE, log=LOG)
+    known = run("ninja", "-C", paths.RELEASE_BUILD, "-t", "targets", "all").stdout
+    wanted = [name for name in (*paths.PRODUCT, "whorl-workload") if f"\n{name}: phony" in known or known.startswith(f"{name}: phony")]
+    run("cmake", "--build", paths.RELEASE_BUILD, "--target", *wanted, cwd=paths.TREE, log=LOG)
+    return wanted
+
+
+def import_image():
+    """Packs and imports; returns the programs in the image, none while there are none."""
+    archive, programs = images.product()
+    if archive:
+        cluster.import_image(archive)
+    return programs
+
+
+def installable():
+    """Why Whorl cannot be installed yet, or None."""
+    missing = [name for name in paths.PRODUCT if images.find_program(name) is None]
+    if missing:
+        return f"the build has no {', '.join(missing)}"
+    if not (CHART / "Chart.yaml").is_file():
+        return "there is no chart in charts/whorl"
+    if not list(CRDS.glob("*.yaml")):
+        return "there are no CRDs in crd/"
+    return None
+
+
+def install():
+    cluster.apply(CRDS)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", CRDS)
+    run(tools.path("helm"), "--kubeconfig", paths.ADMIN, "upgrade", "--install", "whorl", CHART, "--namespace", NAMESPACE, "--create-namespace",
+        "--set", "image.repository=localhost/whorl", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never", *values(), log=paths.LOGS / "helm.log")
+    if POLICY.is_file():
+        cluster.apply(POLICY)
+
+
+def values():
+    """The world's own values for the chart, if there are any."""
+    file = paths.E2E / "manifests" / "values.yaml"
+    return ["--values", file] if file.is_file() else []
+
+
+def wait_until_running(timeout=60):
+    def rolled_out():
+        pods = cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=whorl")["items"]
+        return {component_of(p) for p in pods} >= {"agent", "controller"} and all(is_ready(p) for p in pods if not p["metadata"].get("deletionTimestamp"))
+
+    wait_for("Whorl's pods are ready", rolled_out, timeout, every=0.3, remedy="./dev logs controller; ./dev logs agent; ./dev kubectl -n whorl-system describe pods")
+
+
+def component_of(pod):
+    return pod["metadata"]["labels"].get("app.kubernetes.io/component")
+
+
+def is_ready(pod):
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def enrol():
+    cluster.kubectl("annotate", "vm", *ENROLLED, "whorl.dev/mode=enforce", "--overwrite")
+
+
+def restart_pods():
+    """New pods from the image that has just been imported under the same name."""
+    cluster.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/whorl-controller", "daemonset/whorl-agent")
+    for workload in ("deployment/whorl-controller", "daemonset/whorl-agent"):
+        cluster.kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=60s")
