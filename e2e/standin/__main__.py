@@ -32,7 +32,7 @@ class StandIn:
         self.cache = {"vm": {}, "vmi": {}, "pod": {}}
         self.lock = threading.Lock()
         self.due = queue.Queue()
-        self.queued = set()
+        self.queued, self.timers = set(), set()
 
     def changed(self, kind, event, obj):
         with self.lock:
@@ -59,10 +59,16 @@ class StandIn:
             self.due.put(key)
 
     def later(self, key, seconds):
+        """At most one such wish per key: the earliest to come true looks at everything anyway."""
         def put():
             with self.lock:
+                self.timers.discard(key)
                 self._enqueue(key)
 
+        with self.lock:
+            if key in self.timers:
+                return
+            self.timers.add(key)
         timer = threading.Timer(seconds, put)
         timer.daemon = True
         timer.start()
