@@ -1,0 +1,108 @@
+"""Stride two: a guest short of CPU borrows from an idle one, and everything is given back."""
+
+import time
+
+import pytest
+import scene
+
+LENDERS = ("web-1", "batch-1")
+
+
+def borrowed(name):
+    return scene.bfp(name).get("borrowed", [])
+
+
+def millicores(text):
+    return int(text[:-1]) if text.endswith("m") else int(float(text) * 1000)
+
+
+@pytest.fixture(scope="module")
+def bystander_before():
+    return scene.knobs(scene.BYSTANDER)
+
+
+def test_a_busy_guest_is_noticed_helped_and_everything_is_given_back(learnt, bystander_before):
+    # Without loans first, to have something to compare with.
+    with scene.policy(pause="Hold"):
+        scene.eventually("nothing is lent", lambda: not scene.npart().get("openLoans"), 60)
+        own = scene.eventually("db-1 holds its own share", lambda: scene.quota("db-1"), 30)
+        alarms = scene.count(scene.events("db-1", "BehaviorDeviating"))
+        scene.tell("db-1", "busy")
+        went_busy = time.monotonic()
+        slow = scene.rate("db-1", 4)
+
+        status = scene.eventually("the score passes the threshold", lambda: scene.bfp("db-1")["score"] >= scene.bfp("db-1")["threshold"] and scene.bfp("db-1"), 30)
+        assert time.monotonic() - went_busy <= 30
+        assert status["contributingFeatures"]
+
+    scene.eventually("state on the VM", lambda: scene.annotations("db-1").get("whorl.dev/state") == "Deviating", 15)
+    text = scene.describe("db-1")
+    notes = scene.annotations("db-1")
+    assert int(notes["whorl.dev/score"]) >= 50 and notes["whorl.dev/score"] in text
+    assert notes["whorl.dev/summary"] in text
+    scene.eventually("BehaviorDeviating", lambda: scene.count(scene.events("db-1", "BehaviorDeviating")) > alarms, 15)
+    note = scene.events("db-1", "BehaviorDeviating")[-1]["note"]
+    assert "cpu" in note.lower(), note
+
+    # It borrows; the file on disk, both fingerprints and the node's ledger agree.
+    raised = scene.eventually("the quota on disk rises", lambda: (scene.quota("db-1") or 0) > own and scene.quota("db-1"), 30)
+    scene.eventually("the loan stands with the borrower", lambda: borrowed("db-1"), 30)
+    loans = scene.eventually("the node's ledger names both", lambda: [loan for loan in scene.npart().get("openLoans", []) if "db-1" in loan["borrower"]], 75)
+    lenders = {loan["lender"].split("/")[-1] for loan in loans}
+    assert lenders <= set(LENDERS)
+    for lender in lenders:
+        assert scene.eventually(f"the loan stands with {lender}", lambda lender=lender: scene.bfp(lender).get("lent"), 30)
+    mine = str(scene.bfp("db-1"))
+    assert not any(lender in mine for lender in LENDERS), "a neighbour's name in a tenant's object"
+    assert scene.events("db-1", "LimitRaised")
+
+    fast = scene.rate("db-1", 4)
+    print(f"db-1: {slow:.1f} iterations/s with its own {own}m, {fast:.1f}/s with {raised}m")
+    assert fast > slow * 1.2
+
+    # When the lender wakes, its own is back within a second.
+    for name in LENDERS:
+        before = scene.quota(name)
+        if before is None or before >= own - 10:
+            continue
+        scene.tell(name, "busy")
+        woke = time.monotonic()
+        scene.eventually(f"{name} has its own back", lambda name=name: (scene.quota(name) or 0) >= own - 10, 5, every=0.02)
+        took = time.monotonic() - woke
+        print(f"{name}: {before}m -> {scene.quota(name)}m {took * 1000:.0f} ms after it was told to be busy")
+        assert took <= 1.0
+
+    restored = scene.count(scene.events("db-1", "LimitRestored"))
+    scene.calm()
+    scene.eventually("LimitRestored", lambda: scene.count(scene.events("db-1", "LimitRestored")) > restored, 90)
+    scene.eventually("the loans are closed", lambda: not borrowed("db-1"), 60)
+    assert scene.knobs(scene.BYSTANDER) == bystander_before
+
+
+def test_the_sum_of_what_is_held_never_passes_the_capacity(learnt):
+    capacity = scene.cluster.get("ppol", "default")["spec"]["capacity"]["cpuMillicores"]
+    scene.tell("db-1", "busy")
+    seen = set()
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        # Three files are not one read: an overshoot must show twice in a row to count.
+        values = [tuple(scene.quota(n) or 0 for n in scene.ENROLLED) for _ in range(2)]
+        seen.add(values[0])
+        assert min(sum(v) for v in values) <= capacity, values
+        time.sleep(0.05)
+    assert len(seen) > 1, "nothing moved; the scenario shows nothing"
+
+
+def test_the_guest_that_is_not_enrolled_keeps_every_byte(learnt, bystander_before):
+    scene.tell("db-1", "busy")
+    for _ in range(40):
+        assert scene.knobs(scene.BYSTANDER) == bystander_before
+        time.sleep(0.25)
+
+
+def test_the_demo_tells_a_true_story(learnt):
+    import subprocess
+
+    done = subprocess.run([str(scene.paths.TREE / "dev"), "demo", "runaway"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "db-1" in done.stdout
