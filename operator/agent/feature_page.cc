@@ -1,0 +1,45 @@
+#include "operator/agent/feature_page.h"
+
+#include "core/telemetry/features.h"
+
+namespace whorl::agent {
+namespace {
+
+std::string_view NameOf(Family family) {
+  switch (family) {
+    case Family::kSyscalls: return "VMM system calls";
+    case Family::kCpu: return "CPU";
+    case Family::kMemory: return "memory";
+    case Family::kIo: return "network and disk";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string FeaturePage() {
+  std::string page =
+      "# Features\n\n"
+      "What Whorl measures of every enrolled VM, once a second. This page is made by `whorl-agent features`;\n"
+      "change `core/telemetry/features.h` and run it again.\n\n"
+      "A *counter* is read as the kernel or libvirt keeps it and differenced over the time between two readings; a\n"
+      "*gauge* is taken as it is. A source that cannot be read, or that has just been replaced by another (QEMU\n"
+      "restarted, a vCPU, NIC or disk plugged), leaves its feature unmeasured at that tick: unmeasured is never "
+      "zero.\n\n"
+      "- **libvirt** figures come at most every 5 s, the others at every tick.\n"
+      "- **VMM system calls** are counted in windows (1 s in 5 unless `--syscalls` says otherwise). At the end of a\n"
+      "  window the counter grows by what was counted, scaled from the window to the time since the previous one, so\n"
+      "  that its rate is unbiased. They are the calls QEMU makes, not the guest's own: those never reach the host.\n"
+      "- **guest usable memory** counts only while the guest's balloon driver reports.\n"
+      "- Network directions are the guest's: *received* is what the host sent to the tap.\n\n"
+      "| # | feature | unit | family | reading | source |\n"
+      "|---|---|---|---|---|---|\n";
+  for (const auto& f : kFeatures) {
+    page += "| " + std::to_string(static_cast<int>(f.feature)) + " | " + std::string(f.name) + " | " +
+            std::string(f.unit) + " | " + std::string(NameOf(f.family)) + " | " +
+            (f.kind == Kind::kCounter ? "counter" : "gauge") + " | " + std::string(f.source) + " |\n";
+  }
+  return page;
+}
+
+}  // namespace whorl::agent

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/journal/journal.h"
+
+namespace whorl::agent {
+
+// What became of one knob.
+enum class KnobFate {
+  kRestored,  // holds what was found, byte for byte
+  kForeign,   // somebody else changed it: left as it is
+  kGone,      // the pod, or that life of it, is no more: nothing owed
+  kFailed,    // not restored; to be tried again
+};
+
+struct KnobOutcome {
+  std::string file;
+  KnobFate fate = KnobFate::kFailed;
+  std::string message;  // one sentence for the log
+};
+
+// Puts back what an entry says was found. Call under Journal::Lock().
+std::vector<KnobOutcome> RestoreKnobs(CgroupTree& tree, const std::string& cgroup_root, const JournalEntry& entry);
+
+// The same, and the entry leaves the journal unless a knob failed; then the
+// knobs that failed stay in it.
+std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root,
+                                 const JournalEntry& entry);
+
+bool AllSettled(const std::vector<KnobOutcome>& outcomes);
+
+}  // namespace whorl::agent

@@ -1,0 +1,294 @@
+// The only file that includes libvirt.
+#include "operator/agent/sense/domain_reader.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+#include "operator/agent/sense/text_file.h"
+
+namespace whorl::agent {
+namespace {
+
+constexpr Millis kFirstPause{5000};
+constexpr Millis kLongestPause{60000};
+
+// Where KubeVirt's launchers, and launchers with a session libvirtd, keep it.
+constexpr const char* kFolders[] = {"var/run/libvirt", "var/run/libvirt/libvirt"};
+constexpr const char* kSockets[] = {"virtqemud-sock", "libvirt-sock"};
+
+Millis Now() { return std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now().time_since_epoch()); }
+
+std::string LibvirtSays() {
+  const auto* error = virGetLastError();
+  return error != nullptr && error->message != nullptr ? error->message : "no reason given";
+}
+
+struct FoundSocket {
+  Fd folder;
+  std::string name;
+  std::string path;  // inside the pod
+};
+
+// Opens the folder that holds the socket without ever following a link out of
+// the pod: an image's absolute /var/run -> /run would lead to the host's /run.
+Result<FoundSocket> OpenSocketFolder(const std::string& proc_root, int pid) {
+  const std::string root = proc_root + "/" + std::to_string(pid) + "/root";
+  const Fd pod(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!pod) return Fail(ErrorFromErrno(errno, root));
+  for (const auto* folder : kFolders) {
+    open_how how{};
+    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    Fd dir(static_cast<int>(::syscall(SYS_openat2, pod.get(), folder, &how, sizeof(how))));
+    if (!dir) continue;
+    for (const auto* name : kSockets) {
+      struct stat info{};
+      if (::fstatat(dir.get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(info.st_mode)) continue;
+      return FoundSocket{std::move(dir), name, "/" + std::string(folder) + "/" + name};
+    }
+  }
+  return Fail(Code::kNotFound, "no libvirt socket (virtqemud-sock or libvirt-sock) in the launcher's /var/run/libvirt");
+}
+
+// Cuts every Unix connection of ours whose other end lives in that pod.
+void CutConnectionsInto(const std::string& pod_uid, const std::string& proc_root) {
+  DIR* dir = ::opendir("/proc/self/fd");
+  if (dir == nullptr) return;
+  while (const dirent* entry = ::readdir(dir)) {
+    const auto fd = ParseCounter(entry->d_name);
+    if (!fd) continue;
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    const int number = static_cast<int>(*fd);
+    if (::getsockopt(number, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) continue;
+    const auto cgroup = ReadSmallFile(proc_root + "/" + std::to_string(peer.pid) + "/cgroup");
+    if (!cgroup) continue;
+    const auto lines = ParseProcCgroup(*cgroup);
+    if (!lines) continue;
+    const bool theirs = std::any_of(lines->begin(), lines->end(), [&](const CgroupMembership& line) {
+      const auto pod = FindPod(line.path);
+      return pod && pod->pod_uid == pod_uid;
+    });
+    if (theirs) ::shutdown(number, SHUT_RDWR);
+  }
+  ::closedir(dir);
+}
+
+// A connect() that waits for a full backlog ends with EINTR.
+void InterruptConnects() {
+  struct sigaction action{};
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGUSR1, &action, nullptr);
+}
+
+}  // namespace
+
+struct DomainReader::Connection {
+  FoundSocket socket;
+  virConnectPtr libvirt = nullptr;
+
+  ~Connection() {
+    if (libvirt != nullptr) virConnectClose(libvirt);
+  }
+
+  static Result<std::shared_ptr<Connection>> Open(const VmPlace& place, const std::string& proc_root) {
+    auto socket = OpenSocketFolder(proc_root, place.pid);
+    if (!socket) return Fail(socket.error());
+    auto connection = std::make_shared<Connection>();
+    connection->socket = std::move(*socket);
+    const std::string path =
+        "?socket=/proc/self/fd/" + std::to_string(connection->socket.folder.get()) + "/" + connection->socket.name;
+    connection->libvirt = virConnectOpen(("qemu+unix:///session" + path).c_str());
+    // A launcher that runs as root offers the system driver instead.
+    if (connection->libvirt == nullptr) connection->libvirt = virConnectOpen(("qemu+unix:///system" + path).c_str());
+    if (connection->libvirt == nullptr) {
+      return Fail(Code::kUnavailable, "libvirt at " + connection->socket.path + " in the launcher: " + LibvirtSays());
+    }
+    return connection;
+  }
+
+  Result<DomainStats> Ask() const {
+    virDomainStatsRecordPtr* records = nullptr;
+    const int count = virConnectGetAllDomainStats(
+        libvirt, VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK, &records,
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    if (count < 0) return Fail(Code::kUnavailable, "libvirt domain statistics: " + LibvirtSays());
+    DomainStats stats;
+    for (int i = 0; i < (count == 1 ? records[0]->nparams : 0); ++i) {
+      const auto& parameter = records[0]->params[i];
+      switch (parameter.type) {
+        case VIR_TYPED_PARAM_UINT: Fold(parameter.field, parameter.value.ui, stats); break;
+        case VIR_TYPED_PARAM_ULLONG: Fold(parameter.field, parameter.value.ul, stats); break;
+        case VIR_TYPED_PARAM_INT:
+          if (parameter.value.i >= 0) Fold(parameter.field, static_cast<std::uint64_t>(parameter.value.i), stats);
+          break;
+        case VIR_TYPED_PARAM_LLONG:
+          if (parameter.value.l >= 0) Fold(parameter.field, static_cast<std::uint64_t>(parameter.value.l), stats);
+          break;
+        default: break;
+      }
+    }
+    virDomainStatsRecordListFree(records);
+    if (count != 1)
+      return Fail(Code::kConflict, "the launcher's libvirt runs " + std::to_string(count) + " domains, not one");
+    return stats;
+  }
+};
+
+DomainReader::DomainReader(Options options) : options_(std::move(options)) {
+  // Never start a daemon of our own when a pod's is missing; never print.
+  ::setenv("LIBVIRT_AUTOSTART", "0", 1);  // NOLINT(concurrency-mt-unsafe): before our threads
+  virInitialize();
+  virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
+  InterruptConnects();
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+  ::pthread_setname_np(thread_.native_handle(), "libvirt");
+}
+
+DomainReader::~DomainReader() {
+  thread_.request_stop();
+  wake_.notify_all();
+  std::string pod;
+  {
+    const std::lock_guard lock(mu_);
+    pod = asking_;
+  }
+  if (!pod.empty()) {
+    CutConnectionsInto(pod, options_.proc_root);
+    ::pthread_kill(thread_.native_handle(), SIGUSR1);
+  }
+}
+
+void DomainReader::Watch(std::vector<VmPlace> places) {
+  const std::lock_guard lock(mu_);
+  std::map<std::string, Vm> next;
+  for (auto& place : places) {
+    const auto uid = place.dirs.pod_uid;
+    const auto known = vms_.find(uid);
+    if (known != vms_.end() && known->second.place.pid == place.pid &&
+        known->second.place.start_ticks == place.start_ticks) {
+      next.emplace(uid, std::move(known->second));
+      continue;
+    }
+    Vm vm;
+    vm.place = std::move(place);
+    vm.trouble = "libvirt has not been asked yet";
+    next.emplace(uid, std::move(vm));
+  }
+  // Closing a connection talks to the other end: the worker does it, unlocked.
+  for (auto& [uid, vm] : vms_) {
+    if (vm.connection) retired_.push_back(std::move(vm.connection));
+  }
+  vms_ = std::move(next);
+  wake_.notify_all();
+}
+
+std::optional<DomainStats> DomainReader::Take(const std::string& pod_uid) {
+  const std::lock_guard lock(mu_);
+  const auto vm = vms_.find(pod_uid);
+  return vm == vms_.end() ? std::nullopt : std::exchange(vm->second.fresh, std::nullopt);
+}
+
+std::string DomainReader::Trouble(const std::string& pod_uid) const {
+  const std::lock_guard lock(mu_);
+  const auto vm = vms_.find(pod_uid);
+  return vm == vms_.end() ? "not watched" : vm->second.trouble;
+}
+
+void DomainReader::CutIfStuck() {
+  std::string pod;
+  {
+    const std::lock_guard lock(mu_);
+    if (!asking_since_ || Now() - *asking_since_ < options_.patience) return;
+    pod = asking_;
+    asking_since_ = Now();  // once per patience, until it lets go
+  }
+  CutConnectionsInto(pod, options_.proc_root);
+  ::pthread_kill(thread_.native_handle(), SIGUSR1);
+}
+
+void DomainReader::Run(const std::stop_token& stop) {
+  std::unique_lock lock(mu_);
+  while (!stop.stop_requested()) {
+    if (!retired_.empty()) {
+      auto retired = std::exchange(retired_, {});
+      lock.unlock();
+      retired.clear();
+      lock.lock();
+    }
+    const auto now = Now();
+    auto due = vms_.end();
+    Millis wait = options_.period;
+    for (auto vm = vms_.begin(); vm != vms_.end(); ++vm) {
+      if (vm->second.due <= now && (due == vms_.end() || vm->second.due < due->second.due)) due = vm;
+      wait = std::min(wait, std::max(vm->second.due - now, Millis{0}));
+    }
+    if (due == vms_.end()) {
+      wake_.wait_for(lock, stop, std::max(wait, Millis{50}), [&] {
+        return std::any_of(vms_.begin(), vms_.end(), [](const auto& vm) { return vm.second.due <= Now(); });
+      });
+      continue;
+    }
+    const auto uid = due->first;
+    const auto place = due->second.place;
+    auto connection = due->second.connection;
+    asking_ = uid;
+    asking_since_ = now;
+    lock.unlock();
+
+    // Everything that may block happens here, with nothing locked.
+    Result<DomainStats> answer = Fail(Code::kUnavailable, "not asked");
+    if (!connection) {
+      if (auto opened = Connection::Open(place, options_.proc_root)) {
+        connection = std::move(*opened);
+      } else {
+        answer = Fail(opened.error());
+      }
+    }
+    if (connection) answer = connection->Ask();
+    if (!answer) connection.reset();
+
+    lock.lock();
+    asking_.clear();
+    asking_since_.reset();
+    const auto vm = vms_.find(uid);
+    if (vm == vms_.end() || vm->second.place.pid != place.pid) {
+      if (connection) retired_.push_back(std::move(connection));
+      continue;
+    }
+    vm->second.connection = std::move(connection);
+    if (answer) {
+      vm->second.fresh = *answer;
+      vm->second.trouble.clear();
+      vm->second.pause = Millis{0};
+      // On the period's own beat, so that differences span whole periods.
+      vm->second.due = std::max(vm->second.due + options_.period, now + options_.period / 2);
+    } else {
+      vm->second.trouble = answer.error().message;
+      vm->second.pause = std::clamp(vm->second.pause * 2, kFirstPause, kLongestPause);
+      vm->second.due = Now() + vm->second.pause;
+    }
+  }
+}
+
+Result<std::string> FindLibvirtSocket(const std::string& proc_root, int pid) {
+  auto socket = OpenSocketFolder(proc_root, pid);
+  if (!socket) return Fail(socket.error());
+  return std::move(socket->path);
+}
+
+}  // namespace whorl::agent
