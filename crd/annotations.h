@@ -30,9 +30,9 @@ Result<std::string> ParsePolicyName(std::string_view value);
 
 // What stands on the objects; nullopt: no such annotation.
 struct ModeRequest {
-  std::optional<std::string> vm_mode;
-  std::optional<std::string> vm_policy;
-  std::optional<std::string> namespace_mode;
+  std::optional<std::string> vm_mode = {};
+  std::optional<std::string> vm_policy = {};
+  std::optional<std::string> namespace_mode = {};
 };
 
 // What the named policy says. kMissing and kInvalid allow no more than Observe,
@@ -42,7 +42,7 @@ struct PolicyLimit {
   PolicyState state = PolicyState::kMissing;
   Mode max_mode = Mode::kObserve;
   Pause pause = Pause::kNone;
-  std::string trouble;  // kInvalid: why
+  std::string trouble = {};  // kInvalid: why
 };
 
 // What made the mode smaller than asked for; the name is the reason of the
@@ -63,10 +63,10 @@ struct EffectiveMode {
   std::string policy{kDefaultPolicy};
   Pause pause = Pause::kNone;  // kHold leaves the mode and asks the engine to start nothing new
   Cap cap = Cap::kNotCapped;   // the one that binds; of equals the one with more authority
-  std::string message;         // why, and what to do; empty when not capped
+  std::string message = {};    // why, and what to do; empty when not capped
   // Annotations outside the grammar, each a sentence for a Warning Event.
-  std::vector<std::string> invalid_modes;
-  std::vector<std::string> invalid_policies;
+  std::vector<std::string> invalid_modes = {};
+  std::vector<std::string> invalid_policies = {};
 };
 
 // The policy a VM follows, before anything is known about it. nullopt: the

@@ -22,10 +22,10 @@ std::string Plural(std::int64_t count, std::string_view unit) {
 }
 
 // In the largest unit that still says something: 90 seconds, 20 minutes, 3 hours.
-std::string Duration(std::int64_t seconds) {
-  if (seconds <= 120) return Plural(seconds, "second");
-  if (seconds <= 120 * 60) return Plural((seconds + 59) / 60, "minute");
-  return Plural((seconds + 3599) / 3600, "hour");
+std::string MoreTime(std::int64_t seconds) {
+  if (seconds <= 120) return Plural(seconds, "more second");
+  if (seconds <= 120 * 60) return Plural((seconds + 59) / 60, "more minute");
+  return Plural((seconds + 3599) / 3600, "more hour");
 }
 
 // A feature's value as people read it, without digits that mean nothing.
@@ -124,10 +124,8 @@ BaselineProgress ToBaselineProgress(const Learning& learning) {
                             .missing = {}};
   const std::int64_t samples = progress.needed_samples - progress.samples;
   const std::int64_t seconds = progress.needed_seconds - progress.elapsed_seconds;
-  if (samples > 0) progress.missing = fmt::format("{} more sample{}", samples, samples == 1 ? "" : "s");
-  if (seconds > 0) {
-    progress.missing += fmt::format("{}{} more", progress.missing.empty() ? "" : " and ", Duration(seconds));
-  }
+  if (samples > 0) progress.missing = Plural(samples, "more sample");
+  if (seconds > 0) progress.missing += (progress.missing.empty() ? "" : " and ") + MoreTime(seconds);
   return progress;
 }
 

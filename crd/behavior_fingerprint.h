@@ -30,7 +30,7 @@ struct BaselineProgress {
   std::int64_t needed_samples = 0;
   std::int64_t elapsed_seconds = 0;
   std::int64_t needed_seconds = 0;
-  std::string missing;  // in words; empty when nothing is
+  std::string missing = {};  // in words; empty when nothing is
 
   bool operator==(const BaselineProgress&) const = default;
 };
@@ -38,10 +38,10 @@ struct BaselineProgress {
 BaselineProgress ToBaselineProgress(const Learning& learning);
 
 struct ContributingFeature {
-  std::string name;
+  std::string name = {};
   bool above = true;  // its usual level; false: below
-  std::string current;
-  std::string usual;
+  std::string current = {};
+  std::string usual = {};
   std::int32_t sigmas = 0;  // distance, never negative
   std::uint8_t share_percent = 0;
 
@@ -52,8 +52,8 @@ ContributingFeature ToContributingFeature(const Contribution& contribution);
 
 // A loan as its tenant sees it: no neighbour's name, no exact amount.
 struct LoanView {
-  std::string resource;
-  std::string amount;  // AmountRange()
+  std::string resource = {};
+  std::string amount = {};  // AmountRange()
   Time since{};
   Time renewed_until{};
 
@@ -61,50 +61,50 @@ struct LoanView {
 };
 
 struct ResourceView {
-  std::string name;  // "cpu"
-  std::string demand;
-  std::string predicted;
-  std::string base;
-  std::string entitlement;
-  std::string allocation;
-  std::string lent;      // AmountRange()
-  std::string borrowed;  // AmountRange()
-  std::string limit;     // LimitText() of what was read back
-  std::optional<std::int32_t> weight;
+  std::string name = {};  // "cpu"
+  std::string demand = {};
+  std::string predicted = {};
+  std::string base = {};
+  std::string entitlement = {};
+  std::string allocation = {};
+  std::string lent = {};      // AmountRange()
+  std::string borrowed = {};  // AmountRange()
+  std::string limit = {};     // LimitText() of what was read back
+  std::optional<std::int32_t> weight = {};
 
   bool operator==(const ResourceView&) const = default;
 };
 
 struct LastAction {
-  std::string reason;  // an Event's reason
-  std::string resource;
-  std::string from;
-  std::string to;
+  std::string reason = {};  // an Event's reason
+  std::string resource = {};
+  std::string from = {};
+  std::string to = {};
   Time time{};
-  std::optional<Time> until;
-  std::string message;
+  std::optional<Time> until = {};
+  std::string message = {};
 
   bool operator==(const LastAction&) const = default;
 };
 
 struct BehaviorFingerprintStatus {
   std::int64_t observed_generation = 0;
-  std::string node;
-  std::string policy;
-  std::optional<Mode> mode;
-  std::optional<State> state;
-  std::optional<std::uint8_t> score;  // left out while Learning or Blind
-  std::optional<std::uint8_t> threshold;
-  std::string summary;
-  std::optional<Time> last_sample;
-  std::optional<BaselineProgress> baseline;
-  std::vector<ContributingFeature> contributing;
-  std::optional<Episode> episode;
-  std::vector<ResourceView> resources;
-  std::vector<LoanView> lent;
-  std::vector<LoanView> borrowed;
-  std::optional<LastAction> last_action;
-  std::vector<Condition> conditions;
+  std::string node = {};
+  std::string policy = {};
+  std::optional<Mode> mode = {};
+  std::optional<State> state = {};
+  std::optional<std::uint8_t> score = {};  // left out while Learning or Blind
+  std::optional<std::uint8_t> threshold = {};
+  std::string summary = {};
+  std::optional<Time> last_sample = {};
+  std::optional<BaselineProgress> baseline = {};
+  std::vector<ContributingFeature> contributing = {};
+  std::optional<Episode> episode = {};
+  std::vector<ResourceView> resources = {};
+  std::vector<LoanView> lent = {};
+  std::vector<LoanView> borrowed = {};
+  std::optional<LastAction> last_action = {};
+  std::vector<Condition> conditions = {};
 };
 
 // The object under "status". Texts and lists are cut to the schema's bounds,

@@ -14,10 +14,10 @@ enum class ConditionStatus : std::uint8_t { kTrue, kFalse, kUnknown };
 
 // One metav1.Condition. `reason` is CamelCase and never empty.
 struct Condition {
-  std::string type;
+  std::string type = {};
   ConditionStatus status = ConditionStatus::kUnknown;
-  std::string reason;
-  std::string message;
+  std::string reason = {};
+  std::string message = {};
   std::int64_t observed_generation = 0;
   Time last_transition{};
 

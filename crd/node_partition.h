@@ -23,27 +23,27 @@ inline constexpr std::string_view kAgentConnected = "AgentConnected";
 inline constexpr std::string_view kFloorsKept = "FloorsKept";  // False: the floors of all VMs do not fit the capacity
 
 struct NodeResource {
-  std::string name;  // "cpu"
-  std::string allocatable;
-  std::string reserved;
-  std::string others;
-  std::string capacity;
-  std::string entitled;
-  std::string allocated;
-  std::string lent;
-  std::string used;
+  std::string name = {};  // "cpu"
+  std::string allocatable = {};
+  std::string reserved = {};
+  std::string others = {};
+  std::string capacity = {};
+  std::string entitled = {};
+  std::string allocated = {};
+  std::string lent = {};
+  std::string used = {};
 
   bool operator==(const NodeResource&) const = default;
 };
 
 struct OpenLoan {
   std::int64_t number = 0;
-  std::string resource;
-  std::string lender;    // namespace/name
-  std::string borrower;  // namespace/name
-  std::string amount;
-  std::string reason;
-  std::string forecast;
+  std::string resource = {};
+  std::string lender = {};    // namespace/name
+  std::string borrower = {};  // namespace/name
+  std::string amount = {};
+  std::string reason = {};
+  std::string forecast = {};
   Time since{};
   Time expiry{};
 
@@ -51,25 +51,25 @@ struct OpenLoan {
 };
 
 struct NodeVirtualMachine {
-  std::string ns;
-  std::string name;
-  std::optional<Mode> mode;
-  std::string entitlement;
-  std::string allocation;
-  std::optional<std::int64_t> credits;  // millicore-seconds lent more than borrowed
+  std::string ns = {};
+  std::string name = {};
+  std::optional<Mode> mode = {};
+  std::string entitlement = {};
+  std::string allocation = {};
+  std::optional<std::int64_t> credits = {};  // millicore-seconds lent more than borrowed
 
   bool operator==(const NodeVirtualMachine&) const = default;
 };
 
 struct NodePartitionStatus {
   std::int64_t observed_generation = 0;
-  std::string agent_version;
-  std::string controller;
-  std::optional<std::uint64_t> epoch;
-  std::vector<NodeResource> resources;
-  std::vector<OpenLoan> open_loans;
-  std::vector<NodeVirtualMachine> virtual_machines;
-  std::vector<Condition> conditions;
+  std::string agent_version = {};
+  std::string controller = {};
+  std::optional<std::uint64_t> epoch = {};
+  std::vector<NodeResource> resources = {};
+  std::vector<OpenLoan> open_loans = {};
+  std::vector<NodeVirtualMachine> virtual_machines = {};
+  std::vector<Condition> conditions = {};
 
   bool operator==(const NodePartitionStatus&) const = default;
 };
@@ -81,15 +81,15 @@ nlohmann::json ToJson(const NodePartitionStatus& status);
 // above, the credits, the transition times. kInvalid when the object has no
 // name or the epoch is no whole number; absent parts stay absent.
 struct NodePartitionRecord {
-  std::string node;
-  std::optional<std::uint64_t> epoch;
+  std::string node = {};
+  std::optional<std::uint64_t> epoch = {};
   struct Credit {
-    std::string ns;
-    std::string name;
+    std::string ns = {};
+    std::string name = {};
     std::int64_t credits = 0;
   };
-  std::vector<Credit> credits;
-  std::vector<Condition> conditions;
+  std::vector<Credit> credits = {};
+  std::vector<Condition> conditions = {};
 };
 Result<NodePartitionRecord> ParseNodePartition(const nlohmann::json& object);
 

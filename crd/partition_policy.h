@@ -17,13 +17,13 @@ namespace whorl::crd {
 // A PartitionPolicy as the controller uses it: the engine's numbers, and what
 // only the controller needs. Immutable value, made from one stored object.
 struct PartitionPolicy {
-  std::string name;
-  std::string uid;
+  std::string name = {};
+  std::string uid = {};
   std::int64_t generation = 0;
   Policy engine;
-  std::optional<MilliCores> cpu_capacity;  // upper bound per node; nullopt = none
+  std::optional<MilliCores> cpu_capacity = {};  // upper bound per node; nullopt = none
   Seconds lease{30};
-  std::vector<Condition> conditions;  // of its status, as stored
+  std::vector<Condition> conditions = {};  // of its status, as stored
 };
 
 // Every whole number of the spec with its bounds. The YAML says the same; a
@@ -32,7 +32,7 @@ struct PolicyNumber {
   std::string_view path;  // under spec, dots between names
   std::int64_t minimum;
   std::int64_t maximum;
-  std::optional<std::int64_t> standard;  // taken when absent; nullopt = stays absent
+  std::optional<std::int64_t> standard = {};  // taken when absent; nullopt = stays absent
 };
 inline constexpr std::array<PolicyNumber, 15> kPolicyNumbers{{
     {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
@@ -60,7 +60,7 @@ Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object);
 struct PartitionPolicyStatus {
   std::int64_t observed_generation = 0;
   std::int32_t virtual_machines = 0;
-  std::vector<Condition> conditions;  // kAccepted
+  std::vector<Condition> conditions = {};  // kAccepted
 
   bool operator==(const PartitionPolicyStatus&) const = default;
 };
