@@ -64,25 +64,34 @@ def remove_cgroups(patience=10.0):
     return cgroup_directories()
 
 
+def in_netns(*command):
+    # Not `ip netns exec`: it mounts a fresh /sys, which hides the cgroup tree.
+    return ["nsenter", f"--net={paths.NETNS_FILE}", *map(str, command)]
+
+
+def netns_exists():
+    return any(where == str(paths.NETNS_FILE) for where in mounts())
+
+
 def make_network():
     """The namespace, and the one link that lets the machine reach the API server in it."""
-    if not paths.NETNS_FILE.exists():
-        run("ip", "netns", "add", paths.NETNS)
+    if not netns_exists():
+        paths.NETNS_FILE.touch()
+        run("unshare", f"--net={paths.NETNS_FILE}", "true")
     if not Path("/sys/class/net", paths.HOST_LINK).exists():
-        run("ip", "link", "add", paths.HOST_LINK, "type", "veth", "peer", "name", "eth0", "netns", paths.NETNS)
+        run("ip", "link", "add", paths.HOST_LINK, "type", "veth", "peer", "name", "eth0", "netns", paths.NETNS_FILE)
     run("ip", "addr", "replace", f"{paths.HOST_IP}/24", "dev", paths.HOST_LINK)
     run("ip", "link", "set", paths.HOST_LINK, "up")
-    inside = ("ip", "-n", paths.NETNS)
-    run(*inside, "link", "set", "lo", "up")
-    run(*inside, "addr", "replace", f"{paths.WORLD_IP}/24", "dev", "eth0")
-    run(*inside, "link", "set", "eth0", "up")
-    # Service addresses are rewritten after routing, so there must be a route.
-    run(*inside, "route", "replace", "default", "via", paths.HOST_IP)
+    for words in ("link set lo up", f"addr replace {paths.WORLD_IP}/24 dev eth0", "link set eth0 up",
+                  # Service addresses are rewritten after routing, so there must be a route.
+                  f"route replace default via {paths.HOST_IP}"):
+        run(*in_netns("ip", *words.split()))
 
 
 def remove_network():
-    if paths.NETNS_FILE.exists():
-        run("ip", "netns", "del", paths.NETNS)
+    if netns_exists():
+        run("umount", paths.NETNS_FILE)
+    paths.NETNS_FILE.unlink(missing_ok=True)
     # The link goes with its peer, a little later.
     end = time.monotonic() + 5
     while Path("/sys/class/net", paths.HOST_LINK).exists() and time.monotonic() < end:
@@ -93,16 +102,14 @@ def remove_network():
 
 def mounts():
     """Mount points of this machine that belong to the world."""
-    ours = (str(paths.STATE), str(paths.NETNS_FILE))
-    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if line.split()[4].startswith(ours)]
+    every = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [where for where in every if where == str(paths.STATE) or where.startswith(f"{paths.STATE}/")]
 
 
 def leftovers():
     """What of the world is still on this machine, as lines to read."""
     found = [f"cgroup {folder}" for folder in cgroup_directories()]
-    found += [f"mount {where}" for where in mounts()]
+    found += [f"{'network namespace' if where == str(paths.NETNS_FILE) else 'mount'} {where}" for where in mounts()]
     if Path("/sys/class/net", paths.HOST_LINK).exists():
         found.append(f"link {paths.HOST_LINK}")
-    if paths.NETNS_FILE.exists():
-        found.append(f"network namespace {paths.NETNS}")
     return found

@@ -16,8 +16,8 @@ ADMIN = KUBECONFIGS / "admin"
 NODE = STATE / "node"  # what the node's mount namespace lays over /etc, /var/lib and /run
 GUEST = STATE / "guest"  # kernel and initramfs of the guests
 
-NETNS = "whorl-world"
-NETNS_FILE = Path("/run/netns") / NETNS
+# The network namespace hangs on a file of ours: `ip netns add` would turn /run/netns into a mount that stays.
+NETNS_FILE = STATE / "netns"
 HOST_LINK = "whorl-host"
 HOST_IP = "10.199.0.1"
 WORLD_IP = "10.199.0.2"

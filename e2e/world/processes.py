@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from . import paths
+from . import machine, paths
 from .steps import Failed
 
 MARK = "WHORL_WORLD"  # in the environment of everything started here, for the last check of `down`
@@ -27,8 +27,7 @@ def start(name, command, in_netns=False, env=None, cwd=None):
     paths.PIDS.mkdir(parents=True, exist_ok=True)
     command = [str(part) for part in command]
     if in_netns:
-        # Not `ip netns exec`: it mounts a fresh /sys, which hides the cgroup tree.
-        command = ["nsenter", f"--net={paths.NETNS_FILE}", *command]
+        command = machine.in_netns(*command)
     with open(log_of(name), "a") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                                    cwd=cwd or "/", env={**os.environ, **(env or {}), MARK: str(paths.STATE)})

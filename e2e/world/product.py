@@ -8,6 +8,7 @@ NAMESPACE = "whorl-system"
 CHART = paths.TREE / "charts" / "whorl"
 CRDS = paths.TREE / "crd"
 POLICY = paths.E2E / "manifests" / "policy.yaml"
+VALUES = paths.E2E / "manifests" / "values.yaml"
 ENROLLED = ("db-1", "web-1", "batch-1")
 LOG = paths.LOGS / "build-whorl.log"
 
@@ -43,18 +44,11 @@ def installable():
 
 
 def install():
-    cluster.apply(CRDS)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", CRDS)
-    run(tools.path("helm"), "--kubeconfig", paths.ADMIN, "upgrade", "--install", "whorl", CHART, "--namespace", NAMESPACE, "--create-namespace",
-        "--set", "image.repository=localhost/whorl", "--set", "image.tag=dev", "--set", "image.pullPolicy=Never", *values(), log=paths.LOGS / "helm.log")
-    if POLICY.is_file():
-        cluster.apply(POLICY)
-
-
-def values():
-    """The world's own values for the chart, if there are any."""
-    file = paths.E2E / "manifests" / "values.yaml"
-    return ["--values", file] if file.is_file() else []
+    for crd in sorted(CRDS.glob("*.yaml")):
+        cluster.apply(crd)
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crd)
+    run(tools.path("helm"), "--kubeconfig", paths.ADMIN, "upgrade", "--install", "whorl", CHART, "--namespace", NAMESPACE, "--create-namespace", "--values", VALUES, log=paths.LOGS / "helm.log")
+    cluster.apply(POLICY)
 
 
 def wait_until_running(timeout=60):

@@ -11,6 +11,10 @@ from . import cluster, crds, guest, images, machine, paths, pki, processes, prod
 from .steps import Failed, elapsed, say, step, wait_for
 
 
+# What each guest does when nobody asks it for anything: light and steady, so that there is something to learn.
+USUAL = {"db-1": "web level=20 day=0 seed=1", "web-1": "web level=30 day=0 seed=2", "batch-1": "batch level=20 day=0 seed=3", "bystander-1": "web level=10 day=0 seed=4"}
+
+
 class Lock:
     """One up, down or reload at a time."""
 
@@ -78,7 +82,7 @@ def up():
         machine.make_cgroups()
         if not (paths.PKI / "standin.crt").is_file():
             pki.make_all()
-        done.found(f"namespace {paths.NETNS}, link {paths.HOST_LINK}, cgroup {paths.CGROUP}")
+        done.found(f"namespace {paths.NETNS_FILE}, link {paths.HOST_LINK}, cgroup {paths.CGROUP}")
     with step("control plane") as done:
         cluster.start_etcd()
         cluster.start_apiserver()
@@ -105,10 +109,16 @@ def up():
     with step("stand-in for KubeVirt") as done:
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/virtualmachines.kubevirt.io", "crd/virtualmachineinstances.kubevirt.io")
         start_standin(with_kvm)
+    cluster.apply(paths.E2E / "manifests" / "vms.yaml")
+    # While the guests boot.
+    installed = install_whorl()
     with step("guests") as done:
-        cluster.apply(paths.E2E / "manifests" / "vms.yaml")
-        done.found(wait_for_guests())
-    install_whorl()
+        wait_for_guests()
+        done.found("; ".join(f"{name} plays {words}" for name, words in USUAL.items()))
+    if installed:
+        with step("opting in") as done:
+            product.enrol()
+            done.found(", ".join(product.ENROLLED) + ": whorl.dev/mode=enforce")
     (paths.STATE / "world.json").write_text(json.dumps({"up": time.time(), "took": elapsed(), "kvm": with_kvm}))
     tell_what_to_type()
 
@@ -119,6 +129,7 @@ def begin_afresh():
         if not log.name.startswith("build-"):
             log.unlink()
     shutil.rmtree(paths.LOGS / "pods", ignore_errors=True)
+    machine.remove_network()
     machine.remove_cgroups(patience=2)
     cluster.forget()
 
@@ -164,22 +175,22 @@ def wait_for_guests(timeout=120):
     for vm in found:
         name = vm["metadata"]["name"]
         with guest.Guest(launcher_of(name)["metadata"]["uid"], name) as line:
-            line.ask("status", timeout=60)
-    return f"{', '.join(vm['metadata']['name'] for vm in found)} run and answer"
+            if line.ask("status", timeout=60)["behaviour"] == "idle" and name in USUAL:
+                line.ask(USUAL[name])
 
 
 def install_whorl():
     reason = product.installable()
     if reason:
         say(f"{'Whorl':<22} skipped: {reason}")
-        return
+        return False
     with step("Whorl's image") as done:
         done.found(", ".join(product.import_image()))
     with step("Whorl") as done:
         product.install()
         product.wait_until_running()
-        product.enrol()
-        done.found(f"installed by charts/whorl; {', '.join(product.ENROLLED)} opted in")
+        done.found("installed by charts/whorl, its pods are ready")
+    return True
 
 
 def tell_what_to_type():
