@@ -11,10 +11,6 @@ from . import cluster, crds, guest, images, machine, paths, pki, processes, prod
 from .steps import Failed, elapsed, say, step, wait_for
 
 
-# What each guest does when nobody asks it for anything: light and steady, so that there is something to learn.
-USUAL = {"db-1": "web level=20 day=0 seed=1", "web-1": "web level=30 day=0 seed=2", "batch-1": "batch level=20 day=0 seed=3", "bystander-1": "web level=10 day=0 seed=4"}
-
-
 class Lock:
     """One up, down or reload at a time."""
 
@@ -113,8 +109,7 @@ def up():
     # While the guests boot.
     installed = install_whorl()
     with step("guests") as done:
-        wait_for_guests()
-        done.found("; ".join(f"{name} plays {words}" for name, words in USUAL.items()))
+        done.found(f"{', '.join(wait_for_guests())} run and answer")
     if installed:
         with step("opting in") as done:
             product.enrol()
@@ -175,8 +170,8 @@ def wait_for_guests(timeout=120):
     for vm in found:
         name = vm["metadata"]["name"]
         with guest.Guest(launcher_of(name)["metadata"]["uid"], name) as line:
-            if line.ask("status", timeout=60)["behaviour"] == "idle" and name in USUAL:
-                line.ask(USUAL[name])
+            line.ask("status", timeout=60)
+    return [vm["metadata"]["name"] for vm in found]
 
 
 def install_whorl():
