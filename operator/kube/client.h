@@ -43,9 +43,9 @@ struct ListOptions {
 };
 
 struct WatchOptions {
-  std::string label_selector;
-  std::string field_selector;
-  std::string resource_version;
+  std::string label_selector = {};
+  std::string field_selector = {};
+  std::string resource_version = {};
   Seconds server_timeout{300};   // the server ends the watch then, so that a new token is taken
   Millis idle_timeout{120'000};  // at least 90 s: bookmarks come about each minute
 };

@@ -50,13 +50,17 @@ void EventRecorder::Start() {
 }
 
 void EventRecorder::Record(Event event) {
-  Queued queued{std::move(event), clock_.Now(), clock_.Monotonic()};
+  const auto now = clock_.Now();
   std::scoped_lock lock(mu_);
   if (queue_.size() >= options_.queue_capacity) {
     ++counters_.dropped;
     return;
   }
-  queue_.push_back(std::move(queued));
+  // Unique like client-go's: the object's name and the time, and a number for
+  // two within one millisecond.
+  auto name = Shortened(event.regarding.name, 200) + "." +
+              Hex(static_cast<std::uint64_t>(ToUnixMillis(now)) * 1'000'000 + ++sequence_ % 1'000'000);
+  queue_.push_back(Queued{std::move(event), now, clock_.Monotonic(), std::move(name)});
   ready_.notify_one();
 }
 
@@ -138,11 +142,7 @@ bool EventRecorder::Handle(const Queued& queued) {
     return true;
   }
   const auto ns = event.regarding.ns.empty() ? std::string("default") : event.regarding.ns;
-  // Unique like client-go's: the object's name and the time, and a number for
-  // two within one millisecond.
-  const auto name = Shortened(event.regarding.name, 200) + "." +
-                    Hex(static_cast<std::uint64_t>(ToUnixMillis(queued.seen)) * 1'000'000 + ++sequence_ % 1'000'000);
-  if (auto ok = CreateEvent(queued, ns, name); !ok) {
+  if (auto ok = CreateEvent(queued, ns); !ok) {
     if (Overloaded(ok.error()) && !flush_until_) {
       BackOff(ok.error());
       ReturnToken(event.regarding);
@@ -162,7 +162,7 @@ bool EventRecorder::Handle(const Queued& queued) {
       return a.second.last_seen_at < b.second.last_seen_at;
     }));
   }
-  series_[key] = Series{name, ns, 1, 1, queued.seen, queued.seen_at, queued.seen_at};
+  series_[key] = Series{queued.name, ns, 1, 1, queued.seen, queued.seen_at, queued.seen_at};
   return true;
 }
 
@@ -181,9 +181,9 @@ void EventRecorder::SweepSeries(bool closing) {
   }
 }
 
-Status EventRecorder::CreateEvent(const Queued& queued, const std::string& ns, const std::string& name) {
+Status EventRecorder::CreateEvent(const Queued& queued, const std::string& ns) {
   const auto& event = queued.event;
-  auto object = ObjectHead("events.k8s.io/v1", "Event", ns, name);
+  auto object = ObjectHead("events.k8s.io/v1", "Event", ns, queued.name);
   object["eventTime"] = Rfc3339Micro(queued.seen);
   object["reportingController"] = options_.controller;
   object["reportingInstance"] =

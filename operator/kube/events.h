@@ -105,12 +105,13 @@ class EventRecorder {
     Event event;
     Time seen{};
     Millis seen_at{0};
+    std::string name;  // the same at every try, so that a lost answer makes no second Event
   };
 
   void Run(std::stop_token stop);
   bool Handle(const Queued& queued);  // false: the server is overloaded or away, try again later
   void SweepSeries(bool closing);
-  Status CreateEvent(const Queued& queued, const std::string& ns, const std::string& name);
+  Status CreateEvent(const Queued& queued, const std::string& ns);
   void WriteSeries(Series& series);
   bool TakeToken(const ObjectRef& object, Millis now);
   void ReturnToken(const ObjectRef& object);
@@ -122,14 +123,14 @@ class EventRecorder {
   const EventRecorderOptions options_;
   std::map<SeriesKey, Series> series_;   // recorder's thread only
   std::map<ObjectRef, Bucket> buckets_;  // recorder's thread only
-  std::uint64_t sequence_ = 0;           // recorder's thread only
   Millis back_off_until_{0};             // recorder's thread only: after a 429 or 5xx
   std::optional<Millis> flush_until_;    // recorder's thread only: set while ending
 
   mutable std::mutex mu_;
   std::condition_variable_any ready_;
-  std::deque<Queued> queue_;  // under mu_
-  EventCounters counters_;    // under mu_
+  std::deque<Queued> queue_;    // under mu_
+  std::uint64_t sequence_ = 0;  // under mu_
+  EventCounters counters_;      // under mu_
   std::jthread thread_;
 };
 
