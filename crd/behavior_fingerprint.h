@@ -21,7 +21,7 @@ namespace whorl::crd {
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kSensed = "Sensed";            // False: Blind; which input is missing
 inline constexpr std::string_view kLearned = "Learned";          // False while Learning
-inline constexpr std::string_view kModeCapped = "ModeCapped";    // True: gets less than its owner asked for
+inline constexpr std::string_view kModeIsCapped = "ModeCapped";  // True: gets less than its owner asked for
 inline constexpr std::string_view kPartitioned = "Partitioned";  // True: limits of ours are in force
 
 struct BaselineProgress {

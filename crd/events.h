@@ -54,9 +54,10 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "to and until when.",
      "Nothing. To stop it, set whorl.dev/mode to observe on the VM."},
     {EventReason::kLimitLowered, "LimitLowered", false, "Partition",
-     "In enforce mode, the VM's limit was lowered because it does not need all of its part and lends the rest. Never "
-     "below its "
-     "requests or the policy's floor; what is lent comes back within a second of being needed.",
+     "In enforce mode, the VM's limit was lowered, because it lends what it does not need or because a Hard partition "
+     "gives it its "
+     "entitlement. Never below its requests or the policy's floor; what is lent comes back within a second of being "
+     "needed.",
      "Nothing. To stop lending, set lendablePercent to 0 in the policy, or whorl.dev/mode to observe on the VM."},
     {EventReason::kLimitRestored, "LimitRestored", false, "Partition",
      "A limit that Whorl held was given back: the VM has the value again that was found before. The message says why "

@@ -108,22 +108,25 @@ std::string CrdsPage() {
   for (const auto& crd : Definitions()) out += CrdSection(crd);
   out +=
       "## Conditions\n\n"
-      "| kind | type | when it is True | reasons when it is not |\n|---|---|---|---|\n"
-      "| BehaviorFingerprint | Ready | the VM is sensed and scored, and what its mode promises is done | that of the "
-      "first of the others |\n"
-      "| BehaviorFingerprint | Sensed | fresh samples arrive | what is missing, such as NoFreshSample |\n"
-      "| BehaviorFingerprint | Learned | the learning period is over | Learning |\n"
-      "| BehaviorFingerprint | ModeCapped | the VM gets less than its owner asked for: InvalidMode, InvalidPolicy, "
-      "NamespaceMode, PolicyMaxMode, Paused | NotCapped |\n"
-      "| BehaviorFingerprint | Partitioned | limits of ours are in force on the node | the check of the guard or the "
-      "agent's refusal |\n"
-      "| PartitionPolicy | Accepted | the controller uses it | which field is wrong and what it must be |\n"
-      "| NodePartition | Ready | the node is partitioned, or has nothing to partition | that of the first of the "
-      "others |\n"
-      "| NodePartition | AgentConnected | frames arrive from the node's agent | why it cannot be reached or was "
-      "refused |\n"
-      "| NodePartition | FloorsKept | the floors of all VMs in enforce mode fit the capacity | FloorsExceedCapacity "
-      "|\n";
+      "| kind | type | True when | reasons when it is not |\n|---|---|---|---|\n"
+      "| BehaviorFingerprint | Ready | the VM is seen, known, and treated as its mode says | that of Sensed, Learned "
+      "or Partitioned, "
+      "the first that is not True |\n"
+      "| BehaviorFingerprint | Sensed | samples arrive each second | NoFreshSamples, NotRunning, NoLauncherPod |\n"
+      "| BehaviorFingerprint | Learned | what is usual is known | Learning |\n"
+      "| BehaviorFingerprint | Partitioned | the node holds what was planned and read it back | NotEnforced, "
+      "NothingHeld, "
+      "DedicatedCPUs, the name of the guard's check, or the agent's refusal ([events](events.md)) |\n"
+      "| PartitionPolicy | Accepted | the policy is followed | Invalid; the message names the field and what it must "
+      "be |\n"
+      "| NodePartition | Ready | the node is watched and its books are in order | that of the others |\n"
+      "| NodePartition | AgentConnected | a frame arrives each second | NotConnected; the message says why |\n"
+      "| NodePartition | FloorsKept | the requests of all VMs in enforce mode fit the capacity | RequestsAboveCapacity "
+      "|\n"
+      "\nBehaviorFingerprint's ModeCapped is the other way round: True is worth a look. It says that the VM gets less "
+      "than its owner "
+      "asked\nfor, with the reason InvalidMode, InvalidPolicy, NamespaceMode, PolicyMaxMode or Paused "
+      "([annotations](annotations.md)).\n";
   return out;
 }
 
