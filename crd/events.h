@@ -82,7 +82,7 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "Look at the conditions of `kubectl describe npart NODE` and at the agent's log on that node."},
     {EventReason::kPlanRefused, "PlanRefused", true, "Partition",
      "The node's agent would not do what was planned for this VM; the message has its reason. What was in force stays.",
-     "The reason says what to do; docs/reference/events.md explains each."},
+     "Look the reason up in the second table of docs/reference/events.md."},
     {EventReason::kForeignWriter, "ForeignWriter", true, "Partition",
      "Somebody else changed a limit that Whorl held. Whorl leaves that limit alone from now on and keeps nothing to "
      "restore for it.",
