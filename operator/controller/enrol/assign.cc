@@ -1,0 +1,64 @@
+#include "operator/controller/enrol/assign.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace whorl::controller {
+namespace {
+
+bool Finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
+
+// During a rollout two agents can stand on one node: the ready one, then the younger.
+bool Better(const Pod& candidate, const NodeAssignment& current, const Pod* chosen) {
+  if (current.agent_ip.empty() || !chosen) return true;
+  if (candidate.ready != chosen->ready) return candidate.ready;
+  if (candidate.deleting != chosen->deleting) return !candidate.deleting;
+  return candidate.created > chosen->created;
+}
+
+}  // namespace
+
+std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std::vector<Resolution>& rows) {
+  std::map<std::string, NodeAssignment> nodes;
+  std::map<std::string, const Pod*> agents;
+  for (const auto& pod : view.pods) {
+    if (!pod->agent || pod->node.empty() || pod->ip.empty() || Finished(*pod)) continue;
+    auto& row = nodes[pod->node];
+    auto& chosen = agents[pod->node];
+    if (!Better(*pod, row, chosen)) continue;
+    chosen = pod.get();
+    row.agent_pod = pod->ns + "/" + pod->name;
+    row.agent_ip = pod->ip;
+  }
+
+  std::unordered_set<std::string_view> partitioned;  // pods whose share comes out of the partition
+  std::map<std::string, bool> has_policy;
+  for (const auto& resolution : rows) {
+    if (!resolution.enrolment) continue;
+    auto& row = nodes[resolution.enrolment->node];
+    const crd::PartitionPolicy& policy = *resolution.policy;
+    bool& any = has_policy[resolution.enrolment->node];
+    row.lease = any ? std::min(row.lease, policy.lease) : policy.lease;
+    any = true;
+    row.reserve = MilliCores{std::max(Count(row.reserve), Count(policy.engine.reserve))};
+    if (policy.cpu_capacity) {
+      row.cap = MilliCores{std::min(Count(row.cap.value_or(*policy.cpu_capacity)), Count(*policy.cpu_capacity))};
+    }
+    row.vms.push_back(resolution);
+    if (resolution.mode.mode == Mode::kEnforce && !resolution.enrolment->dedicated_cpus) {
+      partitioned.insert(resolution.enrolment->pod_uid);
+    }
+  }
+  for (const auto& pod : view.pods) {
+    const auto row = nodes.find(pod->node);
+    if (row == nodes.end() || Finished(*pod) || partitioned.contains(pod->uid)) continue;
+    row->second.other_requests = row->second.other_requests + pod->cpu_request.value_or(MilliCores{0});
+  }
+  for (const auto& node : view.nodes) {
+    if (const auto row = nodes.find(node->name); row != nodes.end()) row->second.allocatable = node->allocatable;
+  }
+  for (auto& [name, row] : nodes) row.node = name;
+  return nodes;
+}
+
+}  // namespace whorl::controller

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/controller/enrol/resolve.h"
+
+namespace whorl::controller {
+
+// What one node's link has to do: whom to dial and what to watch there.
+struct NodeAssignment {
+  std::string node;
+  std::string agent_pod;  // namespace/name; empty when no agent runs there
+  std::string agent_ip;
+  std::optional<MilliCores> allocatable;
+  MilliCores other_requests{0};   // of every pod that is not in enforce mode
+  MilliCores reserve{0};          // the largest any policy on this node asks for
+  std::optional<MilliCores> cap;  // the smallest any policy on this node sets
+  Seconds lease{30};              // the shortest of the policies on this node
+  std::vector<Resolution> vms;    // each with its enrolment, ordered by subject
+};
+
+// One row per node that has an agent or somebody to watch. Pure.
+std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std::vector<Resolution>& rows);
+
+}  // namespace whorl::controller

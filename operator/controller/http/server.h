@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/result.h"
+
+namespace whorl::controller {
+
+// GET /metrics, /livez and /readyz, and nothing else. Two threads of its own;
+// what it is handed must be thread-safe.
+class HttpServer {
+ public:
+  struct Pages {
+    std::function<std::string()> metrics;
+    // Empty when ready, else what is missing.
+    std::function<std::string()> not_ready;
+  };
+  // `listen` is address:port. kInvalid: not of that form; kConflict: the port is taken.
+  static Result<std::unique_ptr<HttpServer>> Start(const std::string& listen, Pages pages);
+  ~HttpServer();
+
+ private:
+  struct Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace whorl::controller

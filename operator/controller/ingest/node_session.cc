@@ -1,0 +1,493 @@
+#include "operator/controller/ingest/node_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "crd/text.h"
+#include "operator/controller/ingest/translate.h"
+#include "operator/controller/publish/sentences.h"
+
+namespace whorl::controller {
+namespace {
+
+constexpr int kCalmTicks = 5;             // without a loan before a limit counts as restored
+constexpr std::uint32_t kBankEvery = 60;  // ticks between two copies of a baseline
+
+bool MayBeHeld(const Resolution& row) {
+  return row.mode.mode == Mode::kEnforce && row.enrolment && !row.enrolment->dedicated_cpus;
+}
+
+bool Soft(const Resolution& row) { return row.policy->engine.cpu.partition == PartitionKind::kSoft; }
+
+std::string KnobText(const api::CpuKnobs& knobs, bool soft) {
+  if (soft) return knobs.has_shares() ? std::to_string(knobs.shares()) : std::string("unknown");
+  const auto limit = LimitOf(knobs);
+  return limit.read ? crd::LimitText(limit.limit) : std::string("unknown");
+}
+
+// Orders limits: none is more than any number.
+bool Above(const ReadLimit& a, const ReadLimit& b) {
+  if (!a.read || !b.read) return false;
+  if (!a.limit) return b.limit.has_value();
+  return b.limit && Count(*a.limit) > Count(*b.limit);
+}
+
+}  // namespace
+
+NodeSession::NodeSession(std::string node, BaselineBank& bank) : node_(std::move(node)), bank_(bank) {
+  report_.node = node_;
+}
+
+void NodeSession::Connected(const api::NodeDescription& description) {
+  report_.agent_version = description.agent_version();
+  // Plans of ours must rise above what the agent has seen, also from a leader before us.
+  sequence_ = std::max(sequence_, description.last_sequence());
+  held_something_ = held_something_ || description.holdings_size() > 0;
+  report_.trouble.clear();
+}
+
+void NodeSession::Unseen(Time now, const std::string& why, const NodeAssignment& assignment) {
+  report_.connected = false;
+  report_.trouble = why;
+  report_.at = now;
+  if (!unseen_since_) unseen_since_ = now;
+  if (now - *unseen_since_ >= kBlindAfter) {
+    for (const auto& row : assignment.vms) {
+      if (!row.enrolment) continue;
+      auto& vm = vms_[row.subject.uid];
+      if (!vm.handle) vm.row = row;
+      vm.report.resolution = row;
+    }
+    for (auto& [uid, vm] : vms_) {
+      vm.report.blind_reason = why;
+      Assessment blind = vm.report.assessment;
+      blind.state = State::kBlind;
+      blind.score.reset();
+      blind.p_value.reset();
+      blind.cpu_now.reset();
+      blind.episode_opened = blind.episode_closed = blind.baseline_ready = false;
+      vm.report.lent = vm.report.borrowed = {};
+      AssessVm(vm, blind, now);
+    }
+    report_.loans.clear();
+  }
+  PutReport(now);
+}
+
+api::EnrolRequest NodeSession::ToEnrol(const NodeAssignment& assignment, std::uint64_t epoch) {
+  api::EnrolRequest request;
+  request.set_epoch(epoch);
+  for (const auto& row : assignment.vms) {
+    if (!row.enrolment) continue;
+    auto* pod = request.add_pods();
+    pod->set_pod_uid(row.enrolment->pod_uid);
+    pod->set_vm_namespace(row.subject.ns);
+    pod->set_vm_name(row.subject.name);
+    pod->set_mode(MayBeHeld(row) ? api::MODE_ENFORCE : api::MODE_OBSERVE);
+    if (row.enrolment->request) pod->set_cpu_request_millicores(Count(*row.enrolment->request));
+    if (row.enrolment->limit) pod->set_cpu_limit_millicores(Count(*row.enrolment->limit));
+  }
+  return request;
+}
+
+VmSpec NodeSession::SpecOf(const Vm& vm) const {
+  const auto& e = *vm.row.enrolment;
+  VmSpec spec;
+  spec.id = vm.row.subject.uid;
+  spec.mode = vm.row.mode.mode;
+  spec.policy = vm.row.policy->engine;
+  spec.vcpus = e.vcpus;
+  spec.cpu_request = e.request;
+  spec.cpu_limit = e.limit;
+  spec.dedicated_cpus = e.dedicated_cpus;
+  if (vm.found.has_shares()) spec.cpu_shares_found = vm.found.shares();
+  return spec;
+}
+
+void NodeSession::EnterEngine(Vm& vm) {
+  auto handle = engine_.Enrol(SpecOf(vm));
+  if (!handle) {
+    vm.engine_trouble = handle.error().message;
+    return;
+  }
+  vm.engine_trouble.clear();
+  vm.handle = *handle;
+  by_handle_[*handle] = vm.row.subject.uid;
+  // A blob of another version is refused by the engine, and the VM learns anew.
+  if (const auto blob = bank_.Get(vm.row.subject.uid)) (void)engine_.LoadBaseline(*handle, *blob);
+}
+
+void NodeSession::LeaveEngine(Vm& vm, Time now) {
+  if (vm.report.held)
+    Restored(vm, "the VM is no longer partitioned on this node; the value found before Whorl is back", now);
+  if (!vm.handle) return;
+  if (auto blob = engine_.SaveBaseline(*vm.handle)) bank_.Put(vm.row.subject.uid, std::move(*blob));
+  engine_.Withdraw(*vm.handle);
+  by_handle_.erase(*vm.handle);
+  vm.handle.reset();
+}
+
+void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const api::EnrolReply& reply, Time now) {
+  assignment_ = std::move(assignment);
+  std::unordered_map<std::string, const api::PodFound*> found;
+  for (const auto& pod : reply.pods()) found[pod.pod_uid()] = &pod;
+
+  std::map<std::string, const Resolution*> wanted;
+  for (const auto& row : assignment_->vms) {
+    if (row.enrolment) wanted[row.subject.uid] = &row;
+  }
+  for (auto it = vms_.begin(); it != vms_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    LeaveEngine(it->second, now);
+    it = vms_.erase(it);
+  }
+  by_pod_.clear();
+  some_pod_missing_ = false;
+  for (const auto& [uid, row] : wanted) {
+    auto& vm = vms_[uid];
+    vm.row = *row;
+    const auto pod = found.find(row->enrolment->pod_uid);
+    if (pod == found.end()) {
+      vm.missing = "the agent did not answer for its pod";
+    } else if (!pod->second->found()) {
+      vm.missing = pod->second->reason().empty() ? "its pod was not found on the node" : pod->second->reason();
+    } else {
+      vm.missing.clear();
+      vm.found = pod->second->cpu();
+    }
+    some_pod_missing_ = some_pod_missing_ || !vm.missing.empty();
+    by_pod_[row->enrolment->pod_uid] = uid;
+    if (vm.handle) {
+      if (auto updated = engine_.Update(*vm.handle, SpecOf(vm)); !updated) vm.engine_trouble = updated.error().message;
+    } else {
+      EnterEngine(vm);
+    }
+    vm.report.resolution = vm.row;
+  }
+}
+
+NodeSession::Vm* NodeSession::ByPod(const std::string& pod_uid) {
+  const auto it = by_pod_.find(pod_uid);
+  if (it == by_pod_.end()) return nullptr;
+  const auto vm = vms_.find(it->second);
+  return vm == vms_.end() ? nullptr : &vm->second;
+}
+
+void NodeSession::SetCapacity(const api::Frame& frame) {
+  if (frame.has_other_cpu_millicores()) {
+    // VMs that are watched but not partitioned live outside the partition too.
+    std::int64_t use = frame.other_cpu_millicores();
+    for (const auto& [uid, vm] : vms_) {
+      if (!MayBeHeld(vm.row) && vm.report.assessment.cpu_now) use += Count(*vm.report.assessment.cpu_now);
+    }
+    other_use_.Push(MilliCores{std::max<std::int64_t>(0, use)});
+  }
+  CapacityFacts facts;
+  facts.allocatable = assignment_->allocatable;
+  facts.reserve = assignment_->reserve;
+  facts.cap = assignment_->cap;
+  facts.other_requests = assignment_->other_requests;
+  facts.other_use_p95 = other_use_.P95();
+  const auto book = CpuCapacity(facts);
+  engine_.SetCpuCapacity(book.capacity);
+  report_.allocatable = assignment_->allocatable;
+  report_.reserved = assignment_->reserve;
+  report_.others = book.others;
+  report_.capacity = book.capacity;
+}
+
+std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority authority, std::uint64_t epoch) {
+  if (!assignment_) return std::nullopt;
+  const Time now = FromUnixMillis(frame.sampled_unix_millis());
+  unseen_since_.reset();
+  report_.connected = true;
+  report_.trouble.clear();
+  report_.epoch = epoch;
+  SetCapacity(frame);
+
+  frame_.sequence = frame.sequence();
+  frame_.samples.clear();
+  frame_.recalls.clear();
+  for (const auto& sample : frame.vms()) {
+    Vm* vm = ByPod(sample.pod_uid());
+    if (!vm || !vm->handle) continue;
+    frame_.samples.push_back(ToSample(sample, *vm->handle));
+    vm->missing.clear();
+    vm->report.limit_read = true;
+    vm->report.limit = frame_.samples.back().cpu_limit;
+    if (sample.cpu_shares() > 0) vm->report.weight = sample.cpu_shares();
+    if (sample.has_foreign()) {
+      const auto& f = sample.foreign();
+      const std::string text =
+          f.knob() + " was set to " + f.seen() + " by somebody else (expected " + f.expected() + ")";
+      if (vm->foreign != text) {
+        vm->foreign = text;
+        Tell(*vm, crd::EventReason::kForeignWriter,
+             text +
+                 ". Whorl leaves it alone from now on. Find out who writes it; to let Whorl take it back, set "
+                 "whorl.dev/mode to off and then to enforce again",
+             now);
+      }
+    }
+  }
+  for (const auto& recall : frame.recalls()) {
+    frame_.recalls.push_back(Recall{recall.loan(), FromUnixMillis(recall.at_unix_millis())});
+  }
+  for (const auto& expiry : frame.expiries()) {
+    if (Vm* vm = ByPod(expiry.pod_uid()); vm && vm->report.held) {
+      Restored(*vm, "the lease ended without being renewed; the value found before Whorl is back", now);
+    }
+  }
+
+  const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
+  CollectLoans(plan);
+  Assess(now);
+  for (auto& [uid, vm] : vms_) {
+    if (vm.handle && ++vm.ticks % kBankEvery == 0) {
+      if (auto blob = engine_.SaveBaseline(*vm.handle)) bank_.Put(uid, std::move(*blob));
+    }
+  }
+  PutReport(now);
+
+  if (plan.directives.empty() && !held_something_) {
+    sent_.reset();
+    return std::nullopt;
+  }
+  const auto pod_of = [this](VmHandle handle) -> const std::string* {
+    const auto uid = by_handle_.find(handle);
+    if (uid == by_handle_.end()) return nullptr;
+    const auto vm = vms_.find(uid->second);
+    return vm == vms_.end() || !vm->second.row.enrolment ? nullptr : &vm->second.row.enrolment->pod_uid;
+  };
+  sent_ = ToWire(plan, PlanHead{epoch, ++sequence_, assignment_->lease}, pod_of);
+  return sent_;
+}
+
+void NodeSession::CollectLoans(const whorl::Plan& plan) {
+  for (auto& [uid, vm] : vms_) vm.report.lent = vm.report.borrowed = {};
+  report_.loans.clear();
+  const auto add = [](LoanSpan& span, const whorl::Loan& loan) {
+    span.since = span.open() ? std::min(span.since, loan.since) : loan.since;
+    span.until = span.open() ? std::max(span.until, loan.expires) : loan.expires;
+    span.amount = span.amount + loan.amount;
+  };
+  for (const auto& loan : plan.loans) {
+    const auto lender = by_handle_.find(loan.lender);
+    const auto borrower = by_handle_.find(loan.borrower);
+    if (lender == by_handle_.end() || borrower == by_handle_.end()) continue;
+    Vm& from = vms_.at(lender->second);
+    Vm& to = vms_.at(borrower->second);
+    add(from.report.lent, loan);
+    add(to.report.borrowed, loan);
+    LoanReport row;
+    row.id = loan.id;
+    row.lender = from.row.subject.Text();
+    row.borrower = to.row.subject.Text();
+    row.amount = loan.amount;
+    row.since = loan.since;
+    row.expires = loan.expires;
+    if (const auto* assessment = engine_.Find(loan.borrower)) row.forecast = assessment->cpu_predicted;
+    report_.loans.push_back(std::move(row));
+  }
+}
+
+void NodeSession::Assess(Time now) {
+  for (auto& [uid, vm] : vms_) {
+    const Assessment* assessment = vm.handle ? engine_.Find(*vm.handle) : nullptr;
+    if (assessment) {
+      vm.report.blind_reason = vm.missing;
+      AssessVm(vm, *assessment, now);
+      continue;
+    }
+    Assessment none;
+    none.state = State::kBlind;
+    vm.report.blind_reason = vm.engine_trouble;
+    AssessVm(vm, none, now);
+  }
+}
+
+void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
+  auto& report = vm.report;
+  report.assessment = assessment;
+  const bool blind = assessment.state == State::kBlind;
+  if (!blind) {
+    report.blind_reason.clear();
+  } else if (report.blind_reason.empty()) {
+    report.blind_reason = "no sample with fresh counters came for " + std::to_string(kBlindAfter.count()) + " s";
+  }
+  if (blind && !vm.was_blind) Tell(vm, crd::EventReason::kAgentBlind, BlindNote(report), now);
+  vm.was_blind = blind;
+  if (assessment.baseline_ready) Tell(vm, crd::EventReason::kBaselineReady, BaselineReadyNote(assessment), now);
+  if (assessment.episode_opened) Tell(vm, crd::EventReason::kBehaviorDeviating, DeviatingNote(report), now);
+  if (assessment.episode_closed) Tell(vm, crd::EventReason::kBehaviorNormal, NormalNote(assessment), now);
+}
+
+void NodeSession::Settle(const api::Receipt& receipt, Time now) {
+  if (!sent_) return;
+  if (!receipt.accepted()) {
+    for (const auto& directive : sent_->directives()) {
+      if (Vm* vm = ByPod(directive.pod_uid())) {
+        Refused(*vm, receipt.refusal_reason().empty() ? "Refused" : receipt.refusal_reason(), receipt.refusal_message(),
+                now);
+      }
+    }
+    PutReport(now);
+    return;
+  }
+  held_something_ = false;
+  std::unordered_map<std::string, bool> named;
+  for (const auto& outcome : receipt.outcomes()) {
+    Vm* vm = ByPod(outcome.pod_uid());
+    if (!vm) continue;
+    named[outcome.pod_uid()] = true;
+    if (!outcome.applied()) {
+      Refused(*vm, outcome.refusal_reason().empty() ? "Refused" : outcome.refusal_reason(), outcome.refusal_message(),
+              now);
+      held_something_ = held_something_ || vm->report.held;
+      continue;
+    }
+    held_something_ = true;
+    vm->report.refusal.clear();
+    vm->report.refusal_message.clear();
+    const auto before = LimitOf(vm->found);
+    const auto now_read = LimitOf(outcome.read_back());
+    if (!vm->report.held) {
+      vm->usual = KnobText(vm->found, Soft(vm->row));
+      vm->report.held = true;
+      vm->story = Story::kUnheld;
+      if (!vm->report.limit_read && before.read) vm->report.limit = before.limit;
+    }
+    if (now_read.read) {
+      vm->report.limit_read = true;
+      vm->report.limit = now_read.limit;
+    }
+    if (outcome.read_back().has_shares()) vm->report.weight = outcome.read_back().shares();
+    TellMoves(*vm, Soft(vm->row), now);
+  }
+  // A pod held before and not in this plan has been given back by the agent.
+  for (auto& [uid, vm] : vms_) {
+    if (!vm.report.held || !vm.row.enrolment || named.contains(vm.row.enrolment->pod_uid)) continue;
+    std::string_view why = "nothing is held for the VM any more";
+    if (vm.row.policy->engine.pause == Pause::kHoldAndDrain) {
+      why = "its policy is paused (HoldAndDrain); the value found before Whorl is back";
+    } else if (vm.report.assessment.state == State::kBlind) {
+      why = "the VM is not seen; the value found before Whorl is back";
+    } else if (vm.row.mode.mode != Mode::kEnforce) {
+      why = "the VM is no longer in mode enforce; the value found before Whorl is back";
+    }
+    Restored(vm, why, now);
+  }
+  PutReport(now);
+}
+
+void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
+  auto& report = vm.report;
+  const std::string to = soft ? (report.weight ? std::to_string(*report.weight) : std::string("unknown"))
+                              : (report.limit_read ? crd::LimitText(report.limit) : std::string("unknown"));
+  LimitMove move{soft ? "CPU weight" : "CPU limit", vm.usual, to, std::nullopt};
+  const auto tell = [&](crd::EventReason reason, std::string note) {
+    Tell(vm, reason, std::move(note), now);
+    happenings_.back().from = move.from;
+    happenings_.back().to = move.to;
+    happenings_.back().until = move.until;
+  };
+  const bool lending = report.lent.open();
+  const bool borrowing = report.borrowed.open();
+  if (borrowing) {
+    vm.calm_ticks = 0;
+    move.until = report.borrowed.until;
+    if (vm.story != Story::kRaised && move.from != move.to) {
+      vm.story = Story::kRaised;
+      tell(crd::EventReason::kLimitRaised, RaisedNote(report, move));
+    }
+    return;
+  }
+  if (lending) {
+    vm.calm_ticks = 0;
+    move.until = report.lent.until;
+    if (vm.story != Story::kLowered && move.from != move.to) {
+      vm.story = Story::kLowered;
+      tell(crd::EventReason::kLimitLowered, LoweredNote(report, move));
+    }
+    return;
+  }
+  switch (vm.story) {
+    case Story::kRaised:
+    case Story::kLowered:
+      if (++vm.calm_ticks < kCalmTicks) return;
+      tell(crd::EventReason::kLimitRestored,
+           RestoredNote(move, vm.story == Story::kRaised
+                                  ? "what was borrowed has been given back and the VM has its own share again"
+                                  : "what was lent is back and the VM has its own share again"));
+      vm.story = Story::kHeld;
+      break;
+    case Story::kUnheld:
+      // A quota where none stood is a change to tell; a weight alone takes
+      // nothing from a VM while the node has CPU to spare.
+      if (!soft && Above(LimitOf(vm.found), ReadLimit{report.limit_read, report.limit})) {
+        move.until = now + assignment_->lease;
+        tell(crd::EventReason::kLimitLowered, LoweredNote(report, move));
+      }
+      vm.story = Story::kHeld;
+      break;
+    case Story::kHeld: break;
+  }
+  vm.calm_ticks = 0;
+  vm.usual = to;
+}
+
+void NodeSession::Restored(Vm& vm, std::string_view why, Time now) {
+  const bool soft = Soft(vm.row);
+  const std::string from = soft ? (vm.report.weight ? std::to_string(*vm.report.weight) : std::string("unknown"))
+                                : (vm.report.limit_read ? crd::LimitText(vm.report.limit) : std::string("unknown"));
+  LimitMove move{soft ? "CPU weight" : "CPU limit", from, KnobText(vm.found, soft), std::nullopt};
+  vm.report.held = false;
+  vm.story = Story::kUnheld;
+  vm.calm_ticks = 0;
+  if (move.from == move.to) return;
+  Tell(vm, crd::EventReason::kLimitRestored, RestoredNote(move, why), now);
+  happenings_.back().from = move.from;
+  happenings_.back().to = move.to;
+  const auto found = LimitOf(vm.found);
+  vm.report.limit_read = found.read;
+  vm.report.limit = found.limit;
+  if (vm.found.has_shares()) vm.report.weight = vm.found.shares();
+}
+
+void NodeSession::Refused(Vm& vm, const std::string& reason, const std::string& message, Time now) {
+  if (vm.report.refusal == reason) return;
+  vm.report.refusal = reason;
+  vm.report.refusal_message = message;
+  const auto event = reason == "ForeignWriter" ? crd::EventReason::kForeignWriter : crd::EventReason::kPlanRefused;
+  Tell(vm, event,
+       reason + ": " + message + ". What was in force stays until its lease ends. " + HowToStop(vm.row.subject), now);
+}
+
+void NodeSession::Tell(const Vm& vm, crd::EventReason reason, std::string note, Time at) {
+  Happening h;
+  h.subject = vm.row.subject;
+  h.reason = reason;
+  h.note = std::move(note);
+  h.at = at;
+  happenings_.push_back(std::move(h));
+}
+
+std::vector<Happening> NodeSession::TakeHappenings() { return std::exchange(happenings_, {}); }
+
+void NodeSession::PutReport(Time now) {
+  report_.at = now;
+  report_.vms.clear();
+  std::int64_t floors = 0;
+  for (const auto& [uid, vm] : vms_) {
+    report_.vms.push_back(vm.report);
+    if (MayBeHeld(vm.row)) floors += Count(vm.row.enrolment->request.value_or(MilliCores{0}));
+  }
+  report_.floors_fit = !report_.capacity || floors <= Count(*report_.capacity);
+  std::sort(report_.vms.begin(), report_.vms.end(),
+            [](const VmReport& a, const VmReport& b) { return a.resolution.subject < b.resolution.subject; });
+}
+
+}  // namespace whorl::controller

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/engine/engine.h"
+#include "operator/api/node.pb.h"
+#include "operator/controller/enrol/assign.h"
+#include "operator/controller/ingest/baseline_bank.h"
+#include "operator/controller/ingest/capacity.h"
+#include "operator/controller/ingest/report.h"
+
+namespace whorl::controller {
+
+namespace api = whorl::node::v1;
+
+// One node's engine and everything around it that needs no thread and no
+// connection: who is enrolled, frames in, plans out, receipts back, and what of
+// it is worth telling. It outlives the connection, so what has been learnt
+// survives an agent's restart. Deterministic; not thread-safe: it belongs to
+// the node's link.
+class NodeSession {
+ public:
+  // `bank` must outlive it.
+  NodeSession(std::string node, BaselineBank& bank);
+
+  // A new connection to the agent.
+  void Connected(const api::NodeDescription& description);
+  // No connection, for this reason. After kBlindAfter of it all VMs of the
+  // assignment are reported Blind, also those that were never admitted.
+  void Unseen(Time now, const std::string& why, const NodeAssignment& assignment);
+
+  static api::EnrolRequest ToEnrol(const NodeAssignment& assignment, std::uint64_t epoch);
+  // Takes the assignment over: learning of VMs that stay is kept, of those that
+  // leave it goes to the bank.
+  void Admit(std::shared_ptr<const NodeAssignment> assignment, const api::EnrolReply& reply, Time now);
+  // Some enrolled pod was not found on the node yet: worth enrolling again.
+  bool SomePodMissing() const { return some_pod_missing_; }
+
+  // One second's work. The plan to send, or nothing when nothing is to be held
+  // and nothing was.
+  std::optional<api::Plan> Tick(const api::Frame& frame, Authority authority, std::uint64_t epoch);
+  // What the agent made of the last plan.
+  void Settle(const api::Receipt& receipt, Time now);
+
+  const NodeReport& report() const { return report_; }
+  std::vector<Happening> TakeHappenings();
+
+  static constexpr Seconds kBlindAfter{5};
+
+ private:
+  // How far a VM's limit is from its usual one, so that each move is told once.
+  enum class Story : std::uint8_t { kUnheld, kHeld, kRaised, kLowered };
+
+  struct Vm {
+    Resolution row;
+    std::optional<VmHandle> handle;
+    std::string engine_trouble;  // why the engine would not take it
+    std::string missing;         // why the agent does not see it
+    api::CpuKnobs found;         // before anything of ours
+    VmReport report;
+    Story story = Story::kUnheld;
+    std::string usual;  // the limit before the story began, as text
+    int calm_ticks = 0;
+    bool was_blind = false;
+    std::string foreign;  // last foreign writer told
+    std::uint32_t ticks = 0;
+  };
+
+  VmSpec SpecOf(const Vm& vm) const;
+  void EnterEngine(Vm& vm);
+  void LeaveEngine(Vm& vm, Time now);
+  void SetCapacity(const api::Frame& frame);
+  void Assess(Time now);
+  void AssessVm(Vm& vm, const Assessment& assessment, Time now);
+  void CollectLoans(const Plan& plan);
+  void TellMoves(Vm& vm, bool soft, Time now);
+  void Restored(Vm& vm, std::string_view why, Time now);
+  void Refused(Vm& vm, const std::string& reason, const std::string& message, Time now);
+  void Tell(const Vm& vm, crd::EventReason reason, std::string note, Time at);
+  void PutReport(Time now);
+  Vm* ByPod(const std::string& pod_uid);
+
+  const std::string node_;
+  BaselineBank& bank_;
+  Engine engine_;
+  std::shared_ptr<const NodeAssignment> assignment_;
+  std::map<std::string, Vm> vms_;                        // by subject uid
+  std::unordered_map<std::string, std::string> by_pod_;  // pod uid -> subject uid
+  std::map<VmHandle, std::string> by_handle_;            // -> subject uid
+  RecentUse other_use_;
+  whorl::Frame frame_;  // reused
+  std::optional<api::Plan> sent_;
+  std::uint64_t sequence_ = 0;
+  bool held_something_ = false;
+  bool some_pod_missing_ = false;
+  std::optional<Time> unseen_since_;  // by the caller's clock; frames carry the node's
+  NodeReport report_;
+  std::vector<Happening> happenings_;
+};
+
+}  // namespace whorl::controller

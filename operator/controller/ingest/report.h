@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/base/units.h"
+#include "core/engine/assessment.h"
+#include "crd/events.h"
+#include "operator/controller/enrol/resolve.h"
+
+namespace whorl::controller {
+
+// Something that happened to one VM and is told once, as an Event. What moved
+// a limit also becomes the fingerprint's last action.
+struct Happening {
+  Subject subject;
+  crd::EventReason reason{};
+  std::string note;
+  Time at{};
+  std::string from;  // set for limits only
+  std::string to;
+  std::optional<Time> until;
+};
+
+// All open loans of one VM in one direction.
+struct LoanSpan {
+  MilliCores amount{0};
+  Time since{};  // of the oldest
+  Time until{};  // of the longest
+  bool open() const { return Count(amount) > 0; }
+};
+
+// What is known of one VM after a tick.
+struct VmReport {
+  Resolution resolution;
+  Assessment assessment;
+  std::optional<MilliCores> limit;      // quota on the pod as read back; see limit_read
+  bool limit_read = false;              // false: limit says nothing
+  std::optional<std::uint32_t> weight;  // as read back
+  LoanSpan lent;
+  LoanSpan borrowed;
+  bool held = false;         // a limit or weight of ours is in force
+  std::string blind_reason;  // Blind only: which input is missing
+  std::string refusal;       // why the agent would not do the last directive; empty = it did
+  std::string refusal_message;
+};
+
+struct LoanReport {
+  std::uint64_t id = 0;
+  std::string lender;    // namespace/name
+  std::string borrower;  // namespace/name
+  MilliCores amount{0};
+  std::optional<MilliCores> forecast;  // the borrower's predicted demand
+  Time since{};
+  Time expires{};
+};
+
+// One node after a tick, or after losing sight of it. A plain value that the
+// link hands to whoever writes and counts.
+struct NodeReport {
+  std::string node;
+  Time at{};
+  bool connected = false;
+  std::string trouble;  // why not
+  std::string agent_version;
+  std::uint64_t epoch = 0;
+  std::optional<MilliCores> allocatable;
+  MilliCores reserved{0};
+  MilliCores others{0};
+  std::optional<MilliCores> capacity;
+  bool floors_fit = true;
+  std::vector<VmReport> vms;  // ordered by subject
+  std::vector<LoanReport> loans;
+};
+
+}  // namespace whorl::controller

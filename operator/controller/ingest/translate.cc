@@ -1,0 +1,70 @@
+#include "operator/controller/ingest/translate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace whorl::controller {
+
+VmSample ToSample(const api::VmSample& sample, VmHandle vm) {
+  VmSample out;
+  out.vm = vm;
+  out.sampled_at = FromUnixMillis(sample.sampled_unix_millis());
+  const FeatureMask claimed(sample.valid());
+  const auto sent = std::min<std::size_t>(static_cast<std::size_t>(sample.raw_size()), kFeatureCount);
+  for (std::size_t i = 0; i < sent; ++i) {
+    const auto feature = static_cast<Feature>(i);
+    const double value = sample.raw(static_cast<int>(i));
+    if (!claimed.Has(feature) || !std::isfinite(value)) continue;
+    out.raw[i] = value;
+    out.valid.Set(feature);
+  }
+  if (sample.has_cpu_quota_millicores() && sample.cpu_quota_millicores() > 0) {
+    out.cpu_limit = MilliCores{sample.cpu_quota_millicores()};
+  }
+  return out;
+}
+
+api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of) {
+  constexpr std::int64_t kMinLeaseMillis = 1000;
+  constexpr std::int64_t kMaxLeaseMillis = 300'000;
+  api::Plan out;
+  out.set_epoch(head.epoch);
+  out.set_sequence(head.sequence);
+  out.set_lease_millis(static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+      std::chrono::duration_cast<Millis>(head.lease).count(), kMinLeaseMillis, kMaxLeaseMillis)));
+  out.set_capacity_millicores(Count(plan.capacity));
+  out.set_frame_sequence(plan.sequence);
+  for (const auto& directive : plan.directives) {
+    const std::string* pod = pod_of(directive.vm);
+    if (!pod) continue;
+    auto* to = out.add_directives();
+    to->set_pod_uid(*pod);
+    to->set_allocation_millicores(Count(directive.allocation));
+    if (directive.shares > 0) to->set_shares(directive.shares);
+    if (directive.quota) to->set_quota_millicores(Count(*directive.quota));
+  }
+  for (const auto& loan : plan.loans) {
+    const std::string* lender = pod_of(loan.lender);
+    const std::string* borrower = pod_of(loan.borrower);
+    if (!lender || !borrower) continue;
+    auto* to = out.add_loans();
+    to->set_id(loan.id);
+    to->set_lender_pod_uid(*lender);
+    to->set_borrower_pod_uid(*borrower);
+    to->set_amount_millicores(Count(loan.amount));
+    to->set_recall_use_above_millicores(Count(loan.recall.use_above));
+    to->set_recall_delay_above_ms_per_s(loan.recall.delay_above_ms_per_s);
+    to->set_recall_for_millis(static_cast<std::uint32_t>(std::max<std::int64_t>(0, loan.recall.for_at_least.count())));
+  }
+  return out;
+}
+
+ReadLimit LimitOf(const api::CpuKnobs& knobs) {
+  if (!knobs.has_quota_us()) return {};
+  if (knobs.quota_us() < 0) return {true, std::nullopt};
+  if (!knobs.has_period_us() || knobs.period_us() <= 0) return {};
+  return {true, MilliCores{knobs.quota_us() * 1000 / knobs.period_us()}};
+}
+
+}  // namespace whorl::controller

@@ -1,0 +1,134 @@
+// whorl-controller: wires the parts together; see controller.h.
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "operator/controller/controller.h"
+#include "operator/controller/http/metrics.h"
+#include "operator/controller/http/server.h"
+#include "operator/controller/ingest/node_client.h"
+#include "operator/kube/config.h"
+
+namespace {
+
+using whorl::Code;
+using whorl::Error;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "whorl-controller";
+}
+
+int Refuse(const Error& error) {
+  spdlog::error("{}", error.message);
+  return 1;
+}
+
+constexpr const char* kAbout =
+    "Watches VirtualMachines, scores how much each behaves unlike itself, and partitions the CPU of a node among those "
+    "that "
+    "are in mode enforce.\n\n"
+    "It runs as a Deployment (charts/whorl). From a shell, against the cluster of your kubeconfig:\n"
+    "  whorl-controller --kubeconfig ~/.kube/config --tls-dir ./tls --metrics-listen 127.0.0.1:9095\n"
+    "Opt a VM in with: kubectl annotate vm NAME whorl.dev/mode=observe";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string ns = Environment("POD_NAMESPACE");
+  if (ns.empty()) ns = "whorl-system";
+  std::string tls_dir = "/etc/whorl/tls";
+  std::string metrics_listen = "0.0.0.0:9095";
+  std::string kubeconfig;
+  std::string log_level = "info";
+  int agent_port = 7443;
+
+  CLI::App app{kAbout, "whorl-controller"};
+  app.add_option("--namespace", ns, "Namespace of the leader Lease and of our agents")->capture_default_str();
+  app.add_option("--tls-dir", tls_dir,
+                 "Folder with tls.crt and tls.key (for controller.whorl) and ca.crt, read anew for each connection")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", metrics_listen, "Address and port of /metrics, /livez and /readyz")
+      ->capture_default_str();
+  app.add_option("--kubeconfig", kubeconfig,
+                 "Kubeconfig to use; else KUBECONFIG, else the pod's service account, else ~/.kube/config");
+  app.add_option("--agent-port", agent_port, "Port agents listen on, at their pod's address")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
+  app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+  app.set_version_flag("--version", "whorl-controller 0.1.0");
+  CLI11_PARSE(app, argc, argv);
+
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("whorl", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  spdlog::set_level(spdlog::level::from_str(log_level));
+  spdlog::flush_on(spdlog::level::trace);
+
+  // Before the first thread: every thread inherits the mask, only sigwait below sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  using namespace whorl::controller;
+  const auto config = whorl::kube::LoadConfig(kubeconfig, whorl::kube::ConfigSources::Process());
+  if (!config) return Refuse(config.error());
+
+  // Certificates are read per connection; a folder without them is told at once all the same.
+  const auto dial = GrpcDialer(tls_dir);
+  if (const auto probe = dial({"probe", "127.0.0.1", agent_port}); !probe) return Refuse(probe.error());
+
+  whorl::kube::SystemClock clock;
+  Metrics metrics;
+  whorl::kube::ClientOptions client_options;
+  client_options.user_agent = "whorl-controller/0.1.0";
+  client_options.on_request = [&](std::string_view verb, int status) { metrics.OnApiRequest(verb, status); };
+  client_options.on_warning = [](std::string_view text) { spdlog::warn("API server: {}", text); };
+  auto client = whorl::kube::Client::Connect(*config, client_options, clock);
+  if (!client) return Refuse(client.error());
+  // The Lease must be renewed within seconds or not at all.
+  client_options.request_timeout = whorl::Millis{4'000};
+  client_options.max_retries = 0;
+  auto lease_client = whorl::kube::Client::Connect(*config, client_options, clock);
+  if (!lease_client) return Refuse(lease_client.error());
+
+  ControllerOptions options;
+  options.ns = ns;
+  options.replica = Environment("POD_NAME");
+  if (options.replica.empty()) options.replica = HostName();
+  options.identity =
+      options.replica + "_" + (Environment("POD_UID").empty() ? std::to_string(getpid()) : Environment("POD_UID"));
+  options.agent_port = agent_port;
+
+  Controller controller(**client, **lease_client, clock, dial, metrics, options);
+  auto server =
+      HttpServer::Start(metrics_listen, {[&] { return metrics.Render(); }, [&] { return controller.NotReady(); }});
+  if (!server) return Refuse(server.error());
+
+  spdlog::info("whorl-controller {} at {}, metrics on {}", options.identity, config->origin, metrics_listen);
+  controller.Start();
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  spdlog::info("signal {}: stopping", signal_number);
+  controller.Stop();
+  spdlog::info("stopped");
+  return 0;
+}

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/base/result.h"
+#include "operator/kube/client.h"
+
+namespace whorl::controller {
+
+// The only writes the controller makes, besides Events and its Lease. Calls
+// block; the publisher's thread is the only caller.
+class ClusterWriter {
+ public:
+  virtual ~ClusterWriter() = default;
+  virtual Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) = 0;
+  virtual Status Apply(const kube::ResourcePath& path, const nlohmann::json& object,
+                       const std::string& field_manager) = 0;
+  // Ok when it is gone already; kConflict when another object has its name by now.
+  virtual Status Delete(const kube::ResourcePath& path, const std::string& uid) = 0;
+};
+
+// Through the API server.
+class KubeWriter final : public ClusterWriter {
+ public:
+  explicit KubeWriter(kube::Client& client) : client_(client) {}
+  Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) override;
+  Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& field_manager) override;
+  Status Delete(const kube::ResourcePath& path, const std::string& uid) override;
+
+ private:
+  kube::Client& client_;
+};
+
+}  // namespace whorl::controller

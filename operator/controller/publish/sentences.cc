@@ -1,0 +1,140 @@
+#include "operator/controller/publish/sentences.h"
+
+#include <fmt/format.h>
+
+#include "crd/behavior_fingerprint.h"
+#include "crd/text.h"
+
+namespace whorl::controller {
+namespace {
+
+std::string UntilText(const std::optional<Time>& until) {
+  return until ? fmt::format(", until {} unless renewed", crd::TimeText(*until)) : std::string();
+}
+
+std::string CpuText(const std::optional<MilliCores>& cpu) { return cpu ? crd::Quantity(*cpu) : std::string("unknown"); }
+
+std::string LoanClause(const VmReport& vm) {
+  if (vm.borrowed.open()) return fmt::format("; borrows {} of CPU", crd::AmountRange(vm.borrowed.amount));
+  if (vm.lent.open()) return fmt::format("; lends {} of CPU it does not need", crd::AmountRange(vm.lent.amount));
+  return {};
+}
+
+}  // namespace
+
+std::string FeaturesText(const Assessment& assessment) {
+  std::string text;
+  for (std::size_t i = 0; i < assessment.top_count && i < assessment.top.size(); ++i) {
+    const auto f = crd::ToContributingFeature(assessment.top[i]);
+    text += fmt::format("{}{} {} (usually {}, {} sigmas {})", text.empty() ? "" : ", ", f.name, f.current, f.usual,
+                        f.sigmas, f.above ? "above" : "below");
+  }
+  return text.empty() ? "no single feature stands out" : text;
+}
+
+std::string DurationText(Seconds duration) {
+  const auto s = duration.count();
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return s % 60 == 0 ? fmt::format("{} min", s / 60) : fmt::format("{} min {} s", s / 60, s % 60);
+  return s / 60 % 60 == 0 ? fmt::format("{} h", s / 3600) : fmt::format("{} h {} min", s / 3600, s / 60 % 60);
+}
+
+std::string HowToStop(const Subject& subject) {
+  return fmt::format("To stop: kubectl annotate {} {} -n {} whorl.dev/mode=observe --overwrite",
+                     subject.patchable() ? "vm" : "vmi", subject.name, subject.ns);
+}
+
+std::string SummaryText(const VmReport& vm) {
+  const auto& a = vm.assessment;
+  switch (a.state) {
+    case State::kLearning: {
+      const auto baseline = crd::ToBaselineProgress(a.learning);
+      return fmt::format("Learning what is usual for this VM: {} % done{}{}.", a.learning.percent,
+                         baseline.missing.empty() ? "" : ", still needs " + baseline.missing, LoanClause(vm));
+    }
+    case State::kNormal:
+      return fmt::format("Behaves like itself: score {} of 100, alarm at {}{}.", a.score.value_or(0), a.threshold,
+                         LoanClause(vm));
+    case State::kDeviating:
+      return fmt::format("Unlike itself{}: {}{}.",
+                         a.episode ? " since " + crd::TimeText(a.episode->opened) : std::string(), FeaturesText(a),
+                         LoanClause(vm));
+    case State::kBlind:
+      return fmt::format("Not seen: {}.", vm.blind_reason.empty() ? "no fresh samples from its node" : vm.blind_reason);
+    case State::kPaused:
+      return fmt::format("Paused by PartitionPolicy {}: nothing new is done.",
+                         vm.resolution.policy ? vm.resolution.policy->name : "");
+  }
+  return {};
+}
+
+std::string BaselineReadyNote(const Assessment& assessment) {
+  return fmt::format(
+      "Learnt what is usual from {} samples over {}; from now on the VM has a score from 0 (like itself) to 100, with "
+      "an "
+      "alarm at {}.",
+      assessment.learning.samples, DurationText(assessment.learning.elapsed), assessment.threshold);
+}
+
+std::string DeviatingNote(const VmReport& vm) {
+  const auto& a = vm.assessment;
+  std::string_view done;
+  switch (vm.resolution.mode.mode) {
+    case Mode::kEnforce:
+      done = "It may borrow CPU that its neighbours do not need, never more than it is predicted to need";
+      break;
+    case Mode::kRecommend: done = "Nothing is changed in mode recommend"; break;
+    case Mode::kObserve:
+    case Mode::kOff: done = "Nothing is changed in mode observe"; break;
+  }
+  return fmt::format(
+      "Score {} reached the threshold of {}: {}. {}. To stop watching: kubectl annotate {} {} -n {} whorl.dev/mode=off "
+      "--overwrite",
+      a.score ? fmt::to_string(*a.score) : std::string("unknown"), a.threshold, FeaturesText(a), done,
+      vm.resolution.subject.patchable() ? "vm" : "vmi", vm.resolution.subject.name, vm.resolution.subject.ns);
+}
+
+std::string NormalNote(const Assessment& assessment) {
+  if (!assessment.episode) return "Like itself again.";
+  const auto& e = *assessment.episode;
+  const auto lasted = e.closed ? std::chrono::duration_cast<Seconds>(*e.closed - e.opened) : Seconds{0};
+  return fmt::format("Like itself again after {}: the score went up to {}, the threshold is {}.", DurationText(lasted),
+                     e.peak_score, assessment.threshold);
+}
+
+std::string BlindNote(const VmReport& vm) {
+  return fmt::format(
+      "No fresh samples of the VM on node {}: {}. It has no score and lends and borrows nothing; limits return "
+      "to what was found when their lease ends. See kubectl describe npart {}",
+      vm.resolution.enrolment ? vm.resolution.enrolment->node : "unknown",
+      vm.blind_reason.empty() ? "the agent sends none" : vm.blind_reason,
+      vm.resolution.enrolment ? vm.resolution.enrolment->node : "NODE");
+}
+
+std::string RaisedNote(const VmReport& vm, const LimitMove& move) {
+  const auto& a = vm.assessment;
+  return fmt::format(
+      "{} {} -> {}{}: it uses {}, is predicted to need {} and is entitled to {}; {} are borrowed from what "
+      "neighbours do not need. {}",
+      move.knob, move.from, move.to, UntilText(move.until), CpuText(a.cpu_now), CpuText(a.cpu_predicted),
+      crd::Quantity(a.cpu_entitlement), crd::AmountRange(vm.borrowed.amount), HowToStop(vm.resolution.subject));
+}
+
+std::string LoweredNote(const VmReport& vm, const LimitMove& move) {
+  const auto& a = vm.assessment;
+  const std::string why =
+      vm.lent.open() ? fmt::format(
+                           "it uses {}, is predicted to need {} and lends {} until it needs it, then has it back "
+                           "within 1 s",
+                           CpuText(a.cpu_now), CpuText(a.cpu_predicted), crd::AmountRange(vm.lent.amount))
+                     : fmt::format("PartitionPolicy {} partitions the CPU of the node and this is its entitlement",
+                                   vm.resolution.policy ? vm.resolution.policy->name : "");
+  return fmt::format("{} {} -> {}{}: {}. {}", move.knob, move.from, move.to, UntilText(move.until), why,
+                     HowToStop(vm.resolution.subject));
+}
+
+std::string RestoredNote(const LimitMove& move, std::string_view why) {
+  return fmt::format("{} {} -> {}: {}.", move.knob, move.from, move.to, why);
+}
+
+}  // namespace whorl::controller

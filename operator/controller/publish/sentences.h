@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/base/time.h"
+#include "core/base/units.h"
+#include "core/engine/assessment.h"
+#include "operator/controller/enrol/resolve.h"
+#include "operator/controller/ingest/report.h"
+
+namespace whorl::controller {
+
+// What users read, in one place. All pure. An Event's note says what was seen,
+// against which threshold, what was done from -> to, until when, and how to
+// stop it.
+
+// "cpu usage 950 millicores (usually 40 millicores, 14 sigmas above)", largest first.
+std::string FeaturesText(const Assessment& assessment);
+// "1 h 5 min", "42 s".
+std::string DurationText(Seconds duration);
+
+// The one sentence of the summary annotation.
+std::string SummaryText(const VmReport& vm);
+
+std::string BaselineReadyNote(const Assessment& assessment);
+std::string DeviatingNote(const VmReport& vm);
+std::string NormalNote(const Assessment& assessment);
+std::string BlindNote(const VmReport& vm);
+
+// Limits. `from` and `to` as crd::LimitText gives them, or weights.
+struct LimitMove {
+  std::string knob;  // "CPU limit" or "CPU weight"
+  std::string from;
+  std::string to;
+  std::optional<Time> until;
+};
+std::string RaisedNote(const VmReport& vm, const LimitMove& move);
+std::string LoweredNote(const VmReport& vm, const LimitMove& move);
+// `why`: "calm again", "the lease ended without being renewed" ...
+std::string RestoredNote(const LimitMove& move, std::string_view why);
+std::string HowToStop(const Subject& subject);
+
+}  // namespace whorl::controller
