@@ -113,3 +113,16 @@ def leftovers():
     if Path("/sys/class/net", paths.HOST_LINK).exists():
         found.append(f"link {paths.HOST_LINK}")
     return found
+
+
+def quota_on_disk(pod_uid):
+    """A pod's CPU quota in millicores as its cgroup file has it; None: no quota."""
+    for top in cgroup_directories():
+        for folder in (top / "kubepods").glob(f"*/pod{pod_uid}"):
+            if (folder / "cpu.cfs_quota_us").is_file():
+                quota = int((folder / "cpu.cfs_quota_us").read_text())
+                return None if quota < 0 else quota * 1000 // int((folder / "cpu.cfs_period_us").read_text())
+            if (folder / "cpu.max").is_file():
+                quota, period = (folder / "cpu.max").read_text().split()
+                return None if quota == "max" else int(quota) * 1000 // int(period)
+    raise Failed(f"pod {pod_uid} has no CPU cgroup under {paths.CGROUP}")

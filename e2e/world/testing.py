@@ -1,0 +1,122 @@
+"""`./dev test`: unit tests, the same under sanitizers, and the scenarios in a world of their own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from . import down, paths, up
+from .steps import Failed, say, step
+
+LEFT = paths.TREE / "build" / "left-by-failed-tests"
+CLOSING = re.compile(r"^(\d+)% tests passed, (\d+) tests failed out of (\d+)")
+
+
+class Tally:
+    """Sums up ctest's closing lines."""
+
+    def __init__(self):
+        self.failed = self.total = 0
+        self.broken = []  # parts that could not even run
+
+    def ctest(self, title, build, *options, env=None):
+        say(f"{title}: ctest in {build.relative_to(paths.TREE)} {' '.join(options)}")
+        process = subprocess.Popen(["ctest", "--test-dir", str(build), "--output-on-failure", "--no-tests=error", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   env={**os.environ, **(env or {})})
+        closing = None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            closing = CLOSING.match(line) or closing
+        process.wait()
+        if closing is None:
+            self.broken.append(title)
+            return False
+        self.failed += int(closing[2])
+        self.total += int(closing[3])
+        if process.returncode and not int(closing[2]):
+            self.broken.append(title)
+        return process.returncode == 0
+
+    @property
+    def good(self):
+        return not self.failed and not self.broken and self.total > 0
+
+
+def build(preset, *options):
+    """Everything of a preset; its log stays beside the build."""
+    folder = paths.TREE / "build" / preset
+    log = paths.LOGS / f"build-{preset}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with step(f"build {preset}", f"log: {log}") as done:
+        with open(log, "w") as out:
+            for command in (["cmake", "--preset", preset, *options], ["cmake", "--build", str(folder)]):
+                if subprocess.run(command, cwd=paths.TREE, stdout=out, stderr=subprocess.STDOUT).returncode:
+                    raise Failed(f"`{' '.join(command)}` failed", log=log)
+        done.found(str(folder.relative_to(paths.TREE)))
+    return folder
+
+
+def test(options):
+    everything = not options.unit and not options.e2e
+    tally = Tally()
+    shutil.rmtree(LEFT, ignore_errors=True)
+    dev = build("dev", "-DWHORL_E2E=ON")
+    if everything or options.unit:
+        tally.ctest("unit tests", dev, "-LE", "e2e", "-j2")
+        tally.ctest("unit tests under asan and ubsan", build("asan-ubsan"), "-L", "unit", "-j2")
+    if everything or options.e2e:
+        end_to_end(tally, dev, options)
+    for title in tally.broken:
+        print(f"did not run to its end: {title}")
+    if LEFT.is_dir():
+        print(f"what the failed tests have left: {LEFT}")
+    percent = 100 * (tally.total - tally.failed) // tally.total if tally.total else 0
+    if tally.broken:  # never looks like a success
+        percent, tally.failed = min(percent, 99), max(tally.failed, 1)
+    print(f"\n{percent}% tests passed, {tally.failed} tests failed out of {tally.total}", flush=True)
+    return 0 if tally.good else 1
+
+
+def end_to_end(tally, build_folder, options):
+    """A fresh world, the scenarios, and what is left of both when something fails."""
+    with up.Lock():
+        good = False
+        try:
+            down.down()
+            up.up()
+            good = tally.ctest("end-to-end scenarios", build_folder, "-L", "e2e", env={"WHORL_LOGS_TO": str(LEFT)})
+            if options.long:
+                good = long(tally) and good
+        except Failed as failure:
+            tally.broken.append(f"end-to-end scenarios ({failure.reason})")
+        finally:
+            if not good:
+                keep_logs()
+            if not options.keep:
+                down_or_say(tally)
+
+
+def long(tally):
+    """What a busy machine must not fail in every run: figures beside what they must reach."""
+    release = paths.TREE / "build" / "release"
+    good = True
+    for command in ([str(release / "tests/bench/whorl-bench-engine"), "100000", "30"], ["/usr/bin/python3", str(paths.TREE / "tests/bench/live.py"), "all"]):
+        say("measuring: " + " ".join(command))
+        if subprocess.run(["cmake", "--build", str(release), "--target", "whorl-bench-engine"], stdout=subprocess.DEVNULL).returncode or subprocess.run(command).returncode:
+            tally.broken.append(" ".join(command))
+            good = False
+    return good
+
+
+def keep_logs():
+    down.keep_pod_logs()
+    shutil.copytree(paths.LOGS, LEFT / "world", dirs_exist_ok=True, symlinks=True, ignore_dangling_symlinks=True)
+
+
+def down_or_say(tally):
+    try:
+        down.down()
+    except Failed as failure:
+        tally.broken.append(f"./dev down ({failure.reason})")
