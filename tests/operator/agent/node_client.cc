@@ -117,9 +117,11 @@ int main(int argc, char** argv) {
     const int seconds = std::atoi(argv[6]);
     for (int n = 0; n < seconds && stream->Read(&frame); ++n) {
       std::printf("frame %llu: other %lld, cost %.3f s cpu, %.1f MiB, pass %u us, recalls %d expiries %d\n",
-                  static_cast<unsigned long long>(frame.sequence()), static_cast<long long>(frame.other_cpu_millicores()),
-                  static_cast<double>(frame.cost().cpu_micros()) / 1e6, static_cast<double>(frame.cost().rss_bytes()) / 1048576.0,
-                  frame.cost().sample_micros(), frame.recalls_size(), frame.expiries_size());
+                  static_cast<unsigned long long>(frame.sequence()),
+                  static_cast<long long>(frame.other_cpu_millicores()),
+                  static_cast<double>(frame.cost().cpu_micros()) / 1e6,
+                  static_cast<double>(frame.cost().rss_bytes()) / 1048576.0, frame.cost().sample_micros(),
+                  frame.recalls_size(), frame.expiries_size());
       for (const auto& recall : frame.recalls()) std::cout << recall.ShortDebugString() << "\n";
       for (const auto& expiry : frame.expiries()) std::cout << expiry.ShortDebugString() << "\n";
       for (const auto& vm : frame.vms()) {

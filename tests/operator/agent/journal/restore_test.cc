@@ -1,0 +1,86 @@
+#include "operator/agent/journal/restore.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/temp_dir.h"
+
+namespace whorl::agent {
+namespace {
+
+class RestoreTest : public testing::Test {
+ protected:
+  RestoreTest() {
+    entry_ = {"aaaa-1",
+              "cpu/pod",
+              *tree_.Inode("/cg/cpu/pod"),
+              Millis{1},
+              {{"cpu.shares", "109", "512", "1024"}, {"cpu.cfs_quota_us", "-1", "50000", "50000"}}};
+    EXPECT_TRUE(journal_.Put(entry_));
+  }
+  std::vector<KnobFate> Fates() {
+    std::vector<KnobFate> fates;
+    for (const auto& outcome : Restore(tree_, journal_, "/cg", entry_)) fates.push_back(outcome.fate);
+    return fates;
+  }
+  fake::FakeCgroupTree tree_{{{"/cg/cpu/pod", {{"cpu.shares", "512"}, {"cpu.cfs_quota_us", "50000"}}}}};
+  fake::TempDir dir_;
+  Journal journal_ = *Journal::Open(dir_.path());
+  JournalEntry entry_;
+};
+
+TEST_F(RestoreTest, PutsBackExactlyWhatWasFound) {
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kRestored, KnobFate::kRestored}));
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.shares"), "109");
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.cfs_quota_us"), "-1");
+  EXPECT_FALSE(journal_.Has("aaaa-1"));
+}
+
+TEST_F(RestoreTest, AWriteThatWasOnlyIntendedIsOursToo) {
+  tree_.Set("/cg/cpu/pod", "cpu.shares", "1024");
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kRestored, KnobFate::kRestored}));
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.shares"), "109");
+}
+
+TEST_F(RestoreTest, AKnobThatAlreadyHoldsWhatWasFoundIsNotWritten) {
+  tree_.Set("/cg/cpu/pod", "cpu.shares", "109");
+  Fates();
+  EXPECT_EQ(tree_.writes(), (std::vector<std::string>{"/cg/cpu/pod/cpu.cfs_quota_us=-1"}));
+}
+
+TEST_F(RestoreTest, SomebodyElsesValueIsLeft) {
+  tree_.Set("/cg/cpu/pod", "cpu.shares", "333");
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kForeign, KnobFate::kRestored}));
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.shares"), "333");
+  EXPECT_FALSE(journal_.Has("aaaa-1"));
+}
+
+TEST_F(RestoreTest, APodThatIsGoneOrLivesAnewIsOwedNothing) {
+  tree_.Recreate("/cg/cpu/pod");
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kGone, KnobFate::kGone}));
+  EXPECT_TRUE(tree_.writes().empty());
+  EXPECT_FALSE(journal_.Has("aaaa-1"));
+  ASSERT_TRUE(journal_.Put(entry_));
+  tree_.Remove("/cg/cpu/pod");
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kGone, KnobFate::kGone}));
+}
+
+TEST_F(RestoreTest, AKnobThatCannotBeWrittenStaysInTheJournal) {
+  tree_.FailNextWrite("/cg/cpu/pod/cpu.shares", EIO);
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kFailed, KnobFate::kRestored}));
+  const auto rest = journal_.Find("aaaa-1");
+  ASSERT_TRUE(rest);
+  ASSERT_EQ(rest->knobs.size(), 1u);
+  EXPECT_EQ(rest->knobs[0].file, "cpu.shares");
+  entry_ = *rest;
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kRestored})) << "the next attempt succeeds";
+}
+
+TEST_F(RestoreTest, AWriteThatDoesNotTakeIsNotCalledRestored) {
+  tree_.IgnoreNextWrite("/cg/cpu/pod/cpu.cfs_quota_us");
+  EXPECT_EQ(Fates(), (std::vector{KnobFate::kRestored, KnobFate::kFailed}));
+  EXPECT_TRUE(journal_.Has("aaaa-1"));
+}
+
+}  // namespace
+}  // namespace whorl::agent
