@@ -91,7 +91,7 @@ void Controller::Stop() {
   if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();
-  for (auto& [name, link] : links_) link->RequestStop();
+  for (auto& [name, linked] : links_) linked.link->RequestStop();
   links_.clear();  // each ends its stream; the agents hold on until the lease ends or the next leader comes
   publisher_.Stop();
   recorder_.Stop();
@@ -142,16 +142,18 @@ void Controller::RunPass() {
   std::size_t enrolled = 0;
   for (auto& [name, assignment] : nodes) {
     enrolled += assignment.vms.size();
-    auto& link = links_[name];
-    if (!link) {
+    auto& linked = links_[name];
+    // The same orders again would make the agent look for every pod again.
+    if (linked.assignment && SameOrders(*linked.assignment, assignment)) continue;
+    linked.assignment = std::make_shared<const NodeAssignment>(std::move(assignment));
+    const bool made = !linked.link;
+    if (made) {
       NodeLink::Options options;
       options.agent_port = options_.agent_port;
-      link = std::make_unique<NodeLink>(name, dial_, leadership_, bank_, *this, clock_, options);
-      link->Assign(std::make_shared<const NodeAssignment>(std::move(assignment)));
-      link->Start();
-      continue;
+      linked.link = std::make_unique<NodeLink>(name, dial_, leadership_, bank_, *this, clock_, options);
     }
-    link->Assign(std::make_shared<const NodeAssignment>(std::move(assignment)));
+    linked.link->Assign(linked.assignment);
+    if (made) linked.link->Start();
   }
   for (auto it = links_.begin(); it != links_.end();) {
     if (nodes.contains(it->first)) {

@@ -71,7 +71,11 @@ class Controller final : public LinkListener {
   Watcher watcher_;
 
   // The reconciling thread only, until it has ended.
-  std::map<std::string, std::unique_ptr<NodeLink>> links_;
+  struct Linked {
+    std::unique_ptr<NodeLink> link;
+    std::shared_ptr<const NodeAssignment> assignment;
+  };
+  std::map<std::string, Linked> links_;
   std::uint64_t events_charged_ = 0;
   std::string last_missing_;
   bool was_leading_ = false;

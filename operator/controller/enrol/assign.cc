@@ -16,7 +16,20 @@ bool Better(const Pod& candidate, const NodeAssignment& current, const Pod* chos
   return candidate.created > chosen->created;
 }
 
+bool SamePolicy(const crd::PartitionPolicy& a, const crd::PartitionPolicy& b) {
+  return &a == &b || (a.uid == b.uid && a.name == b.name && a.generation == b.generation);
+}
+
 }  // namespace
+
+bool SameOrders(const NodeAssignment& a, const NodeAssignment& b) {
+  return a.node == b.node && a.agent_pod == b.agent_pod && a.agent_ip == b.agent_ip && a.allocatable == b.allocatable &&
+         a.other_requests == b.other_requests && a.reserve == b.reserve && a.cap == b.cap && a.lease == b.lease &&
+         std::equal(a.vms.begin(), a.vms.end(), b.vms.begin(), b.vms.end(), [](const Resolution& x, const Resolution& y) {
+           return x.subject == y.subject && x.mode.mode == y.mode.mode && x.enrolment == y.enrolment &&
+                  SamePolicy(*x.policy, *y.policy);
+         });
+}
 
 std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std::vector<Resolution>& rows) {
   std::map<std::string, NodeAssignment> nodes;

@@ -23,6 +23,9 @@ struct NodeAssignment {
   std::vector<Resolution> vms;    // each with its enrolment, ordered by subject
 };
 
+// Nothing an agent or an engine would be told differs.
+bool SameOrders(const NodeAssignment& a, const NodeAssignment& b);
+
 // One row per node that has an agent or somebody to watch. Pure.
 std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std::vector<Resolution>& rows);
 

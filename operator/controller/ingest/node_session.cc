@@ -312,6 +312,7 @@ void NodeSession::Assess(Time now) {
 void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
   auto& report = vm.report;
   report.assessment = assessment;
+  if (assessment.episode) report.episode = assessment.episode;
   const bool blind = assessment.state == State::kBlind;
   if (!blind) {
     report.blind_reason.clear();

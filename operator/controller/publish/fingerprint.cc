@@ -141,7 +141,7 @@ Bucket BucketOf(const VmReport& vm, const std::optional<Bucket>& before) {
   b.cap = crd::CapName(vm.resolution.mode.cap);
   b.guard = a.guard.reason;
   b.held = vm.held;
-  if (a.episode) b.episode = a.episode->number * 2 + (a.episode->closed ? 1 : 0);
+  if (vm.episode) b.episode = vm.episode->number * 2 + (vm.episode->closed ? 1 : 0);
   return b;
 }
 
@@ -174,7 +174,7 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
   if (out.score)
     std::transform(a.top.begin(), a.top.begin() + static_cast<std::ptrdiff_t>(shown),
                    std::back_inserter(out.contributing), Feature);
-  out.episode = a.episode;
+  out.episode = vm.episode;
   out.last_action = last_action;
 
   const bool enforced = vm.resolution.mode.mode == Mode::kEnforce && a.state != State::kBlind;
