@@ -99,6 +99,48 @@ int AddAuthorities(X509_STORE* store, const std::string& pem) {
   return count;
 }
 
+// What a connection's TLS needs and what came of it. Shared with cpprest's
+// threads, which may still hold a connection when the transport has gone.
+struct TlsState {
+  explicit TlsState(ClusterConfig c) : config(std::move(c)) {}
+
+  // Runs on cpprest's threads for each new connection; must not throw. What
+  // cannot be loaded is told by the failing handshake, with this reason.
+  void Prepare(boost::asio::ssl::context& context) {
+    SSL_CTX* native = context.native_handle();
+    SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+    SSL_CTX_set_cert_verify_callback(native, VerifyAndRemember, &findings);
+    std::string trouble;
+    if (!config.ca.empty()) {
+      X509_STORE* store = X509_STORE_new();
+      const auto pem = config.ca.Read();
+      if (!pem) {
+        trouble = pem.error().message;
+      } else if (AddAuthorities(store, *pem) == 0) {
+        trouble = "certificate-authority holds no certificate that can be read";
+      }
+      SSL_CTX_set_cert_store(native, store);
+    }
+    if (!config.client_certificate.empty()) {
+      const auto certificate = config.client_certificate.Read();
+      const auto key = config.client_key.Read();
+      boost::system::error_code bad;
+      if (!certificate || !key) {
+        trouble = !certificate ? certificate.error().message : key.error().message;
+      } else {
+        context.use_certificate_chain(boost::asio::buffer(*certificate), bad);
+        if (!bad) context.use_private_key(boost::asio::buffer(*key), boost::asio::ssl::context::pem, bad);
+        if (bad) trouble = "client certificate and key: " + bad.message();
+      }
+    }
+    material.Set(std::move(trouble));
+  }
+
+  const ClusterConfig config;
+  TlsFindings findings;  // of the last handshake
+  TlsFindings material;  // what of our own certificates could not be loaded
+};
+
 // The outcome of one pplx task, handed from cpprest's thread to the waiting one.
 template <typename T>
 struct Outcome {
@@ -174,7 +216,8 @@ pplx::task<std::string> ReadSome(ByteBuffer buffer) {
 
 class CpprestTransport final : public Transport {
  public:
-  explicit CpprestTransport(ClusterConfig config) : config_(std::move(config)) {}
+  explicit CpprestTransport(ClusterConfig config)
+      : tls_(std::make_shared<TlsState>(std::move(config))), config_(tls_->config) {}
 
   Result<Response> Send(const Request& request) override {
     if (request.timeout <= Millis{0}) return RefuseTimeout();
@@ -248,7 +291,7 @@ class CpprestTransport final : public Transport {
     http_client_config settings;
     settings.set_timeout(std::chrono::duration_cast<std::chrono::seconds>(timeout) + kSlack);
     settings.set_validate_certificates(true);
-    settings.set_ssl_context_callback([this](boost::asio::ssl::context& context) { PrepareTls(context); });
+    settings.set_ssl_context_callback([tls = tls_](boost::asio::ssl::context& context) { tls->Prepare(context); });
     return std::make_shared<http_client>(web::uri(config_.server), settings);
   }
 
@@ -264,38 +307,6 @@ class CpprestTransport final : public Transport {
     return wanted;
   }
 
-  // Runs on cpprest's threads for each new connection; must not throw. What
-  // cannot be loaded is told by the failing handshake, with this reason.
-  void PrepareTls(boost::asio::ssl::context& context) {
-    SSL_CTX* native = context.native_handle();
-    SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
-    SSL_CTX_set_cert_verify_callback(native, VerifyAndRemember, &findings_);
-    std::string trouble;
-    if (!config_.ca.empty()) {
-      X509_STORE* store = X509_STORE_new();
-      const auto pem = config_.ca.Read();
-      if (!pem) {
-        trouble = pem.error().message;
-      } else if (AddAuthorities(store, *pem) == 0) {
-        trouble = "certificate-authority holds no certificate that can be read";
-      }
-      SSL_CTX_set_cert_store(native, store);
-    }
-    if (!config_.client_certificate.empty()) {
-      const auto certificate = config_.client_certificate.Read();
-      const auto key = config_.client_key.Read();
-      boost::system::error_code bad;
-      if (!certificate || !key) {
-        trouble = !certificate ? certificate.error().message : key.error().message;
-      } else {
-        context.use_certificate_chain(boost::asio::buffer(*certificate), bad);
-        if (!bad) context.use_private_key(boost::asio::buffer(*key), boost::asio::ssl::context::pem, bad);
-        if (bad) trouble = "client certificate and key: " + bad.message();
-      }
-    }
-    material_.Set(std::move(trouble));
-  }
-
   Result<http_response> Start(const Request& request, SteadyClock::time_point deadline,
                               const pplx::cancellation_token_source& cancel,
                               const std::shared_ptr<http_client>& client) {
@@ -309,7 +320,7 @@ class CpprestTransport final : public Transport {
     }
     // cpprest checks the server's certificate against the Host header, if set.
     if (!config_.tls_server_name.empty()) out.headers().add("Host", config_.tls_server_name);
-    findings_.Set({});
+    tls_->findings.Set({});
     auto answer = Await(client->request(out, cancel.get_token()), cancel, deadline, request.stop);
     if (!answer) return Fail(Explain(answer.error(), ConnectionTrouble::kOther));
     return std::move(*answer);
@@ -357,8 +368,8 @@ class CpprestTransport final : public Transport {
     if (failure.kind == Failure::Kind::kDeadline) return ConnectionError(ConnectionTrouble::kSilent, config_, "");
     const auto& what = failure.what;
     const auto says = [&](std::string_view part) { return what.find(part) != std::string::npos; };
-    const auto material = material_.text();
-    const auto found = findings_.text();
+    const auto material = tls_->material.text();
+    const auto found = tls_->findings.text();
     if (says("SSL handshake")) {
       if (!material.empty()) return ConnectionError(ConnectionTrouble::kCertificate, config_, material);
       if (!found.empty()) return ConnectionError(ConnectionTrouble::kCertificate, config_, found);
@@ -372,9 +383,8 @@ class CpprestTransport final : public Transport {
     return ConnectionError(otherwise, config_, what);
   }
 
-  const ClusterConfig config_;
-  TlsFindings findings_;  // of the last handshake
-  TlsFindings material_;  // what of our own certificates could not be loaded
+  const std::shared_ptr<TlsState> tls_;
+  const ClusterConfig& config_;
   std::mutex mu_;
   std::map<Millis, std::shared_ptr<http_client>> clients_;  // under mu_
 };
