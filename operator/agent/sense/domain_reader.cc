@@ -186,7 +186,6 @@ void DomainReader::Watch(std::vector<VmPlace> places) {
     }
     Vm vm;
     vm.place = std::move(place);
-    vm.trouble = "libvirt has not been asked yet";
     next.emplace(uid, std::move(vm));
   }
   // Closing a connection talks to the other end: the worker does it, unlocked.

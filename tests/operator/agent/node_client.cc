@@ -1,14 +1,20 @@
-// Speaks to an agent as the controller would, for tests by hand:
+// Speaks to an agent as the controller would, for tests and for checks by hand.
+// Requests and replies are JSON; requests come on stdin.
 //   agent_client ADDRESS TLS_DIR NODE describe
-//   agent_client ADDRESS TLS_DIR NODE watch EPOCH SECONDS POD...
-//   agent_client ADDRESS TLS_DIR NODE hold EPOCH SEQUENCE LEASE_MS CAPACITY POD=MILLICORES...
+//   agent_client ADDRESS TLS_DIR NODE enrol < request.json
+//   agent_client ADDRESS TLS_DIR NODE apply < plan.json        one plan per line, one receipt per line
+//   agent_client ADDRESS TLS_DIR NODE frames EPOCH COUNT       one frame per line
+//   agent_client ADDRESS TLS_DIR NODE watch EPOCH COUNT POD... enrols, prints rates for people
+#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/credentials.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <sstream>
 
 #include "core/telemetry/features.h"
@@ -17,9 +23,9 @@
 namespace {
 
 namespace api = whorl::node::v1;
+namespace json = google::protobuf::util;
 
-std::string Slurp(const std::string& path) {
-  std::ifstream in(path);
+std::string Slurp(std::istream&& in) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
@@ -30,37 +36,86 @@ int Fail(const grpc::Status& status) {
   return 1;
 }
 
-void Print(const api::VmSample& vm, const api::VmSample* before) {
-  std::printf("  %.8s valid %06x shares %u%s\n", vm.pod_uid().c_str(), vm.valid(), vm.cpu_shares(),
-              vm.has_foreign() ? " FOREIGN" : "");
-  for (int i = 0; i < vm.raw_size(); ++i) {
-    const auto& info = whorl::kFeatures[static_cast<std::size_t>(i)];
-    const bool valid = (vm.valid() >> i) & 1u;
-    if (!valid) continue;
+template <typename Message>
+bool FromJson(const std::string& text, Message& message) {
+  const auto status = json::JsonStringToMessage(text, &message);
+  if (!status.ok()) std::cerr << status.ToString() << "\n";
+  return status.ok();
+}
+
+template <typename Message>
+void PrintJson(const Message& message) {
+  std::string text;
+  json::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  static_cast<void>(json::MessageToJsonString(message, &text, options));
+  std::cout << text << std::endl;
+}
+
+// The last valid reading of each counter of one VM.
+struct Last {
+  std::array<double, whorl::kFeatureCount> raw{};
+  std::array<std::int64_t, whorl::kFeatureCount> at{};
+};
+
+void PrintRates(const api::VmSample& vm, Last& last) {
+  std::printf("  %s valid %06x shares %u%s\n", vm.pod_uid().c_str(), vm.valid(), vm.cpu_shares(),
+              vm.has_foreign() ? " FOREIGN WRITER" : "");
+  for (std::size_t i = 0; i < static_cast<std::size_t>(vm.raw_size()); ++i) {
+    if (((vm.valid() >> i) & 1u) == 0) continue;
+    const auto& info = whorl::kFeatures[i];
+    const double raw = vm.raw(static_cast<int>(i));
     if (info.kind == whorl::Kind::kGauge) {
-      std::printf("    %-24s %.0f %s\n", info.name.data(), vm.raw(i), info.unit.data());
-    } else if (before != nullptr && ((before->valid() >> i) & 1u)) {
-      const double seconds = static_cast<double>(vm.sampled_unix_millis() - before->sampled_unix_millis()) / 1000.0;
-      double rate = (vm.raw(i) - before->raw(i)) / seconds;
-      if (info.unit == "millicores" || info.unit == "ms/s") rate /= 1000.0;
-      std::printf("    %-24s %.1f %s\n", info.name.data(), rate, info.unit.data());
+      std::printf("    %-24s %.0f %s\n", info.name.data(), raw, info.unit.data());
+    } else if (last.at[i] != 0) {
+      const double seconds = static_cast<double>(vm.sampled_unix_millis() - last.at[i]) / 1000.0;
+      const bool time = info.unit == "millicores" || info.unit == "ms/s";
+      std::printf("    %-24s %.1f %s\n", info.name.data(), (raw - last.raw[i]) / seconds / (time ? 1000.0 : 1.0), info.unit.data());
     }
+    last.raw[i] = raw;
+    last.at[i] = vm.sampled_unix_millis();
   }
+}
+
+int Stream(api::Node::Stub& node, std::uint64_t epoch, int count, bool rates) {
+  grpc::ClientContext context;
+  api::FramesRequest request;
+  request.set_epoch(epoch);
+  const auto stream = node.Frames(&context, request);
+  api::Frame frame;
+  std::map<std::string, Last> last;
+  int seen = 0;
+  for (; seen < count && stream->Read(&frame); ++seen) {
+    if (!rates) {
+      PrintJson(frame);
+      continue;
+    }
+    std::printf("frame %llu: other %lld millicores, agent %.3f s cpu, %.1f MiB, pass %u us\n",
+                static_cast<unsigned long long>(frame.sequence()), static_cast<long long>(frame.other_cpu_millicores()),
+                static_cast<double>(frame.cost().cpu_micros()) / 1e6, static_cast<double>(frame.cost().rss_bytes()) / 1048576.0,
+                frame.cost().sample_micros());
+    for (const auto& vm : frame.vms()) PrintRates(vm, last[vm.pod_uid()]);
+    std::fflush(stdout);
+  }
+  context.TryCancel();
+  if (seen == count) return 0;
+  return Fail(stream->Finish());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::cerr << "agent_client ADDRESS TLS_DIR NODE describe|watch|hold ...\n";
+    std::cerr << "agent_client ADDRESS TLS_DIR NODE describe|enrol|apply|frames|watch ...\n";
     return 2;
   }
   const std::string dir = argv[2];
   const std::string command = argv[4];
   grpc::SslCredentialsOptions security;
-  security.pem_root_certs = Slurp(dir + "/ca.crt");
-  security.pem_private_key = Slurp(dir + "/tls.key");
-  security.pem_cert_chain = Slurp(dir + "/tls.crt");
+  security.pem_root_certs = Slurp(std::ifstream(dir + "/ca.crt"));
+  security.pem_private_key = Slurp(std::ifstream(dir + "/tls.key"));
+  security.pem_cert_chain = Slurp(std::ifstream(dir + "/tls.crt"));
   grpc::ChannelArguments arguments;
   arguments.SetSslTargetNameOverride("agent." + std::string(argv[3]) + ".whorl");
   const auto node = api::Node::NewStub(grpc::CreateCustomChannel(argv[1], grpc::SslCredentials(security), arguments));
@@ -69,73 +124,43 @@ int main(int argc, char** argv) {
     grpc::ClientContext context;
     api::NodeDescription reply;
     if (auto status = node->Describe(&context, {}, &reply); !status.ok()) return Fail(status);
-    std::cout << reply.DebugString();
+    PrintJson(reply);
     return 0;
   }
-  if (command == "watch" || command == "hold") {
-    const auto epoch = std::strtoull(argv[5], nullptr, 10);
-    api::EnrolRequest enrol;
-    enrol.set_epoch(epoch);
-    for (int i = command == "watch" ? 7 : 9; i < argc; ++i) {
-      auto& pod = *enrol.add_pods();
-      const std::string text = argv[i];
-      pod.set_pod_uid(text.substr(0, text.find('=')));
-      pod.set_mode(command == "watch" ? api::MODE_OBSERVE : api::MODE_ENFORCE);
+  if (command == "enrol" || (command == "watch" && argc >= 7)) {
+    api::EnrolRequest request;
+    if (command == "enrol") {
+      std::stringstream text;
+      text << std::cin.rdbuf();
+      if (!FromJson(text.str(), request)) return 2;
+    } else {
+      request.set_epoch(std::strtoull(argv[5], nullptr, 10));
+      for (int i = 7; i < argc; ++i) {
+        auto& pod = *request.add_pods();
+        pod.set_pod_uid(argv[i]);
+        pod.set_mode(api::MODE_OBSERVE);
+      }
     }
     grpc::ClientContext context;
     api::EnrolReply reply;
-    if (auto status = node->Enrol(&context, enrol, &reply); !status.ok()) return Fail(status);
-    std::cout << reply.DebugString();
-    if (command == "hold") {
+    if (auto status = node->Enrol(&context, request, &reply); !status.ok()) return Fail(status);
+    PrintJson(reply);
+    return command == "enrol" ? 0 : Stream(*node, request.epoch(), std::atoi(argv[6]), true);
+  }
+  if (command == "frames" && argc == 7) {
+    return Stream(*node, std::strtoull(argv[5], nullptr, 10), std::atoi(argv[6]), false);
+  }
+  if (command == "apply") {
+    for (std::string line; std::getline(std::cin, line);) {
       api::Plan plan;
-      plan.set_epoch(epoch);
-      plan.set_sequence(std::strtoull(argv[6], nullptr, 10));
-      plan.set_lease_millis(static_cast<std::uint32_t>(std::atoi(argv[7])));
-      plan.set_capacity_millicores(std::atoi(argv[8]));
-      for (int i = 9; i < argc; ++i) {
-        const std::string text = argv[i];
-        auto& directive = *plan.add_directives();
-        directive.set_pod_uid(text.substr(0, text.find('=')));
-        const auto millicores = std::atoi(text.substr(text.find('=') + 1).c_str());
-        directive.set_allocation_millicores(millicores);
-        directive.set_quota_millicores(millicores);
-        directive.set_shares(static_cast<std::uint32_t>(millicores * 1024 / 1000));
-      }
-      grpc::ClientContext apply;
+      if (!FromJson(line, plan)) return 2;
+      grpc::ClientContext context;
       api::Receipt receipt;
-      if (auto status = node->Apply(&apply, plan, &receipt); !status.ok()) return Fail(status);
-      std::cout << receipt.DebugString();
-      return 0;
+      if (auto status = node->Apply(&context, plan, &receipt); !status.ok()) return Fail(status);
+      PrintJson(receipt);
     }
-    grpc::ClientContext stream_context;
-    api::FramesRequest request;
-    request.set_epoch(epoch);
-    const auto stream = node->Frames(&stream_context, request);
-    api::Frame frame;
-    api::Frame before;
-    std::map<std::string, api::VmSample> last;
-    const int seconds = std::atoi(argv[6]);
-    for (int n = 0; n < seconds && stream->Read(&frame); ++n) {
-      std::printf("frame %llu: other %lld, cost %.3f s cpu, %.1f MiB, pass %u us, recalls %d expiries %d\n",
-                  static_cast<unsigned long long>(frame.sequence()),
-                  static_cast<long long>(frame.other_cpu_millicores()),
-                  static_cast<double>(frame.cost().cpu_micros()) / 1e6,
-                  static_cast<double>(frame.cost().rss_bytes()) / 1048576.0, frame.cost().sample_micros(),
-                  frame.recalls_size(), frame.expiries_size());
-      for (const auto& recall : frame.recalls()) std::cout << recall.ShortDebugString() << "\n";
-      for (const auto& expiry : frame.expiries()) std::cout << expiry.ShortDebugString() << "\n";
-      for (const auto& vm : frame.vms()) {
-        const auto known = last.find(vm.pod_uid());
-        Print(vm, known == last.end() ? nullptr : &known->second);
-        // Each feature against its own last valid reading, as the engine does.
-        auto& keep = last[vm.pod_uid()];
-        if (keep.raw_size() == 0) keep = vm;
-        if (n % 5 == 4) keep = vm;
-      }
-      std::fflush(stdout);
-    }
-    stream_context.TryCancel();
     return 0;
   }
+  std::cerr << "unknown command " << command << "\n";
   return 2;
 }
