@@ -25,6 +25,7 @@ namespace {
 
 constexpr Millis kFirstPause{5000};
 constexpr Millis kLongestPause{60000};
+constexpr Millis kRefusedAtOnce{1000};
 
 // Where KubeVirt's launchers, and launchers with a session libvirtd, keep it.
 constexpr const char* kFolders[] = {"var/run/libvirt", "var/run/libvirt/libvirt"};
@@ -112,9 +113,11 @@ struct DomainReader::Connection {
     connection->socket = std::move(*socket);
     const std::string path =
         "?socket=/proc/self/fd/" + std::to_string(connection->socket.folder.get()) + "/" + connection->socket.name;
+    const auto start = Now();
     connection->libvirt = virConnectOpen(("qemu+unix:///session" + path).c_str());
-    // A launcher that runs as root offers the system driver instead.
-    if (connection->libvirt == nullptr) connection->libvirt = virConnectOpen(("qemu+unix:///system" + path).c_str());
+    // A launcher that runs as root refuses that at once and offers the system driver.
+    if (connection->libvirt == nullptr && Now() - start < kRefusedAtOnce)
+      connection->libvirt = virConnectOpen(("qemu+unix:///system" + path).c_str());
     if (connection->libvirt == nullptr) {
       return Fail(Code::kUnavailable, "libvirt at " + connection->socket.path + " in the launcher: " + LibvirtSays());
     }

@@ -416,10 +416,11 @@ class RealNode(unittest.TestCase):
     def test_it_counts_the_system_calls_of_qemu(self):
         self.agent("--syscalls", "always")
         self.enrol("web-1", mode="MODE_OBSERVE")
-        frames = subprocess.Popen([CLIENT, self.address, str(self.home / "controller"), "node-1", "frames", "1", "5"], stdout=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        frames = subprocess.Popen([CLIENT, self.address, str(self.home / "controller"), "node-1", "frames", "1", "7"], stdout=subprocess.PIPE, text=True)
+        until(lambda: self.metric("whorl_agent_vms") == 1, 3, "found")
+        time.sleep(2)  # past the first window, so that a reading stands before the calls
         self.guests["web-1"].tell("call 20000")
-        samples = [json.loads(line)["vms"][0] for line in frames.communicate(timeout=10)[0].splitlines()]
+        samples = [vm for line in frames.communicate(timeout=10)[0].splitlines() for vm in json.loads(line)["vms"]]
         other = [s["raw"][23] for s in samples if s["valid"] >> 23 & 1]
         self.assertGreaterEqual(len(other), 3, samples)
         counted = other[-1] - other[0]
