@@ -95,26 +95,34 @@ def file_digest(path):
     return digest.hexdigest()
 
 
-def write_archive(reference, target, base, thin, entrypoint=None):
-    """A docker-archive tar of a base layer (a path, or None) and a thin layer (bytes)."""
-    layers = ([(file_digest(base), base)] if base else []) + [(hashlib.sha256(thin).hexdigest(), thin)]
+def write_archive(reference, target, base, thin, entrypoint=None, with_base=True):
+    """An OCI archive of a base layer (a path, or None) and a thin layer (bytes). Without its base layer it is small, and enough where the base is known already."""
+    layers = ([(file_digest(base), base.stat().st_size, base)] if base else []) + [(hashlib.sha256(thin).hexdigest(), len(thin), thin)]
     config = json.dumps({
         "architecture": "amd64", "os": "linux",
         "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], **({"Entrypoint": entrypoint} if entrypoint else {"Cmd": ["/bin/sh"]})},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest, _ in layers]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest, _, _ in layers]},
     }).encode()
-    config_name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar" for digest, _ in layers]}]).encode()
+
+    def descriptor(kind, digest, size):
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": size}
+
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": descriptor("config.v1+json", hashlib.sha256(config).hexdigest(), len(config)),
+                           "layers": [descriptor("layer.v1.tar", digest, size) for digest, size, _ in layers]}).encode()
+    index = {"schemaVersion": 2, "manifests": [{**descriptor("manifest.v1+json", hashlib.sha256(manifest).hexdigest(), len(manifest)), "platform": {"architecture": "amd64", "os": "linux"},
+                                                "annotations": {"io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference.split(":")[-1]}}]}
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     with tarfile.open(partial, "w") as tar:
-        for name, data in ((config_name, config), ("manifest.json", manifest)):
-            _add(tar, name, data)
-        for digest, layer in layers:
+        _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        _add(tar, "index.json", json.dumps(index).encode())
+        for data in (manifest, config):
+            _add(tar, f"blobs/sha256/{hashlib.sha256(data).hexdigest()}", data)
+        for digest, _, layer in layers:
             if isinstance(layer, bytes):
-                _add(tar, f"{digest}/layer.tar", layer)
-            else:
-                tar.add(layer, arcname=f"{digest}/layer.tar")
+                _add(tar, f"blobs/sha256/{digest}", layer)
+            elif with_base:
+                tar.add(layer, arcname=f"blobs/sha256/{digest}")
     partial.rename(target)
     return target
 
@@ -128,7 +136,7 @@ def _add(tar, name, data):
 def pause():
     """The image every pod starts with: one static program."""
     source = IMAGES / "pause.c"
-    target = paths.CACHE / "images" / f"pause-{key(source)}.tar"
+    target = paths.CACHE / "images" / f"pause-{key(source, Path(__file__))}.tar"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         program = target.with_suffix(".bin")
@@ -145,14 +153,14 @@ def launcher():
              "/usr/bin/virt-tail": (IMAGES / "launcher" / "virt-tail", 0o755),
              "/usr/bin/launcher-network": (IMAGES / "launcher" / "launcher-network", 0o755),
              "/usr/share/whorl/domain.xml": (IMAGES / "launcher" / "domain.xml", 0o644)}
-    target = paths.CACHE / "images" / f"launcher-{key(file_digest(base), *[path for path, _ in files.values()])}.tar"
+    target = paths.CACHE / "images" / f"launcher-{key(file_digest(base), Path(__file__), *[path for path, _ in files.values()])}.tar"
     if not target.is_file():
         _forget_older("launcher-", target)
         write_archive("localhost/launcher:whorl", target, base, tar_of(files))
     return target, built
 
 
-def product():
+def product(with_base=True):
     """Whorl's own image, from what the release build has made. None while there is no program to put in."""
     programs = [path for path in (find_program(name) for name in paths.PRODUCT) if path]
     if not programs:
@@ -165,7 +173,7 @@ def product():
         run("strip", "-o", stripped / program.name, program)
         files[f"/usr/bin/{program.name}"] = (stripped / program.name, 0o755)
     target = paths.STATE / "images" / "whorl.tar"
-    write_archive("localhost/whorl:dev", target, base, tar_of(files))
+    write_archive("localhost/whorl:dev", target, base, tar_of(files), with_base=with_base)
     shutil.rmtree(stripped)
     return target, [program.name for program in programs]
 

@@ -24,10 +24,13 @@ def build():
 
 
 def import_image():
-    """Packs and imports; returns the programs in the image, none while there are none."""
-    archive, programs = images.product()
+    """Packs and imports; returns the programs in the image, none while there are none. The base layer goes in once per node."""
+    base, _ = images.base_layer("whorl")
+    mark = paths.NODE / f"imported-{base.name}"
+    archive, programs = images.product(with_base=not mark.is_file())
     if archive:
         cluster.import_image(archive)
+        mark.touch()
     return programs
 
 
