@@ -8,46 +8,51 @@ namespace {
 
 // The first whitening needs some samples; what follows it is judged out of sample.
 constexpr std::uint32_t kFirstRefresh = 20;
-// A settled covariance changes by 0.2 % a sample: learning from every second
-// one at double weight says the same for half the memory traffic.
-constexpr std::uint32_t kSettled = 1024;
+// Samples a second apart resemble each other, so a covariance that rests on many
+// learns from every fourth one at four times the weight: the same memory of the
+// past for a quarter of the memory traffic.
+constexpr std::uint32_t kSettled = 256;
 
+// VMs enrolled together must not refresh together: that tick would be late.
 std::uint32_t NextRefresh(std::uint32_t samples, std::uint32_t spread) {
-  if (samples < kRefreshEvery) return samples + std::max(samples / 4, 8u);
+  if (samples < kRefreshEvery) {
+    const std::uint32_t step = std::max(samples / 4, 8u);
+    return samples + step + step * spread / kRefreshEvery;
+  }
   return samples + kRefreshEvery - (samples + spread) % kRefreshEvery;
 }
 
-Features24 Roots(const Features24& gains) {
+Features24 Roots(const Features24& gains, float times) {
   Features24 roots;
-  for (std::size_t g = 0; g < kGroups; ++g) {
-    for (std::size_t i = 0; i < kLanes; ++i) roots.group[g][i] = std::sqrt(gains.group[g][i]);
-  }
+  for (std::size_t g = 0; g < kGroups; ++g) roots.group[g] = Sqrt(Min(gains.group[g] * Broadcast(times), Broadcast(1)));
   return roots;
 }
 
 }  // namespace
 
 Baseline::Outcome Baseline::Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal,
-                                    bool flagged, std::uint32_t spread) {
+                                    bool flagged, Pace pace) {
   Outcome outcome;
   const Features24 z = scaling.Deviations(y, valid);
-  Condensed condensed;
   if (whitening.ready()) {
-    condensed = whitening.Apply(z);
-    outcome.evidence = scorer.Judge(condensed);
+    outcome.evidence = scorer.Judge(whitening.Apply(z));
     outcome.judged = scorer.ready();
   }
   const bool suspicious = flagged || (outcome.judged && outcome.evidence.tick >= kSuspicious);
   const float gate = suspicious ? kSuspiciousGate : 1.0f;
-  if (whitening.ready()) scorer.Learn(condensed, outcome.evidence, flagged ? 0.0f : gate);
+  if (whitening.ready()) scorer.Learn(outcome.evidence, flagged ? 0.0f : gate);
 
-  Features24 gains = scaling.Learn(y, valid, gate);
-  covariance.Learn(z, Roots(gains));
+  const Features24 gains = scaling.Learn(y, valid, gate);
+  if (samples < kSettled) {
+    covariance.Learn(z, Roots(gains, 1));
+  } else if (pace.covariance) {
+    covariance.Learn(z, Roots(gains, kCovarianceStride));
+  }
   ++samples;
   if (samples >= std::max(next_refresh, kFirstRefresh)) {
     // A covariance that cannot be decomposed leaves the last good axes standing.
     static_cast<void>(whitening.Refresh(covariance, static_cast<float>(samples)));
-    next_refresh = NextRefresh(samples, spread);
+    next_refresh = NextRefresh(samples, pace.spread);
   }
 
   const std::int64_t now = ToUnixMillis(at);
@@ -66,6 +71,8 @@ Baseline::Outcome Baseline::Observe(Time at, const Features24& y, FeatureMask va
   }
   return outcome;
 }
+
+void Baseline::Stagger(Pace pace) { next_refresh = NextRefresh(samples, pace.spread); }
 
 std::uint8_t Progress(const Baseline& baseline, const LearningGoal& goal) {
   if (baseline.learnt) return 100;

@@ -19,6 +19,18 @@ struct LearningGoal {
   Seconds time{3600};
 };
 
+// Samples between two refreshes of a settled whitening.
+inline constexpr std::uint32_t kRefreshEvery = 512;
+// A settled covariance learns from one sample in this many.
+inline constexpr std::uint32_t kCovarianceStride = 4;
+
+// When a VM does what need not be done in every tick, so that many VMs do not
+// do it in the same one.
+struct Pace {
+  std::uint32_t spread = 0;  // 0 .. kRefreshEvery - 1
+  bool covariance = true;    // this is the one sample in kCovarianceStride
+};
+
 // All that is learnt about how one VM behaves: the part of its state that is
 // saved and that follows it to another node. Plain data, about 5 KB, aligned so
 // that one VM's never shares a cache line with the next one's.
@@ -42,16 +54,14 @@ struct alignas(64) Baseline {
     bool judged = false;   // false: too little is known yet
     bool finished = false; // learning ended with this sample
   };
-  // `spread` in 0..kRefreshEvery-1 staggers the refreshes of many VMs.
-  // `flagged`: the VM is inside an episode; nothing of it is taken for usual.
-  Outcome Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal, bool flagged,
-                  std::uint32_t spread);
+  // `flagged`: the VM is inside an episode; its scores are not taken for usual.
+  Outcome Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal, bool flagged, Pace pace);
+
+  // After Load: many baselines come at once when a controller starts.
+  void Stagger(Pace pace);
 
   Millis interval() const { return Millis{static_cast<std::int64_t>(interval_ms + 0.5f)}; }
 };
-
-// Samples between two refreshes of a settled whitening.
-inline constexpr std::uint32_t kRefreshEvery = 256;
 
 // 0..100, the lesser of samples and time.
 std::uint8_t Progress(const Baseline& baseline, const LearningGoal& goal);

@@ -117,8 +117,13 @@ bool Sane(const Baseline& b) {
   if (b.whitening.leading > kMaxLeading) return false;
   if (b.whitening.ready()) {
     if (!AllWithin(b.whitening.variance, 1e-3f, 1e4f)) return false;
-    for (const Features24& column : b.whitening.column) {
-      if (!AllWithin(column, -100, 100)) return false;
+    for (const auto& column : b.whitening.column) {
+      for (std::size_t g = 0; g < kGroups; ++g) {
+        const Float8 part = FromHalf(column + g * kLanes);
+        for (std::size_t i = 0; i < kLanes; ++i) {
+          if (!Within(part[i], -100, 100)) return false;
+        }
+      }
     }
   }
   for (const Calibration& c : b.scorer.detector) {
@@ -126,7 +131,7 @@ bool Sane(const Baseline& b) {
   }
   return Sane(b.scorer.final) && Within(b.scorer.smooth, 0, Calibration::kMostEvidence) && b.learnt_ms >= 0 &&
          b.learnt_ms < std::int64_t{1} << 50 && Within(b.interval_ms, 0, 1e9f) &&
-         b.next_refresh <= b.samples / 4 + b.samples + 2 * kRefreshEvery;
+         b.samples < 1u << 31 && b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
 }
 
 }  // namespace

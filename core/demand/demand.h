@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "core/telemetry/window.h"
 
 namespace whorl {
 

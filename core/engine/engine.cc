@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <map>
 #include <set>
 
@@ -28,15 +29,17 @@ constexpr double kWeightPerVcpu = 100;
 // again therefore fades.
 constexpr double kBonusSeconds = 600;
 
+constexpr std::size_t kCacheLine = 64;
+// Below this nobody asks why.
+constexpr std::uint8_t kExplainFrom = 20;
+
 constexpr std::uint32_t Slot(VmHandle vm) { return static_cast<std::uint32_t>(vm); }
 
 // What changes only with the API server's view, and what the plan remembers.
 struct Enrolment {
   VmSpec spec;
-  bool used = false;
   std::optional<MilliCores> allocation;  // of the last plan
   guard::ReversalMeter meter;
-  float cpu_excess = 0;  // part of the deviation that asks for CPU
 };
 
 Status Check(const VmSpec& spec) {
@@ -65,6 +68,7 @@ struct Engine::State {
 
   std::optional<MilliCores> capacity;
   std::uint64_t tick = 0;
+  std::optional<std::uint32_t> next;  // slot of the sample after this one
   SampleCounts counts;
   Plan plan;
 
@@ -80,14 +84,21 @@ struct Engine::State {
   partition::Ledger ledger;
   partition::ShareSplitter splitter;
 
-  bool Known(VmHandle vm) const { return Slot(vm) < enrolments.size() && enrolments[Slot(vm)].used; }
+  bool Known(VmHandle vm) const { return Slot(vm) < position.size() && position[Slot(vm)] >= 0; }
   Assessment& Of(std::uint32_t slot) { return assessments[static_cast<std::size_t>(position[slot])]; }
   bool Blind(std::uint32_t slot, Time now) const { return ToUnixMillis(now) - fresh_ms[slot] > kBlindAfter.count(); }
+
+  Pace PaceOf(std::uint32_t slot) const {
+    // The golden ratio's multiplier spreads neighbours evenly over the period.
+    return {(slot * 2654435769u) >> 23, (tick + slot) % kCovarianceStride == 0};
+  }
 
   std::uint32_t TakeSlot();
   void Adopt(std::uint32_t slot, const VmSpec& spec);
   void IndexAssessments();
 
+  enum class Portion { kReadings, kModel, kScores };
+  void Prefetch(Portion portion) const;
   void Ingest(Time now, const Frame& frame);
   void TakeSample(Time now, std::uint32_t slot, const VmSample& sample);
   void Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features);
@@ -125,7 +136,6 @@ std::uint32_t Engine::State::TakeSlot() {
 void Engine::State::Adopt(std::uint32_t slot, const VmSpec& spec) {
   VmState& vm = vms[slot];
   enrolments[slot].spec = spec;
-  enrolments[slot].used = true;
   vm.goal = {std::max(spec.policy.learning_samples, 1u), spec.policy.learning};
   vm.quantile = std::clamp(spec.policy.cpu.demand_quantile, 0.01, 0.999);
   const MilliCores vcpus{std::int64_t{spec.vcpus} * 1000};
@@ -200,7 +210,7 @@ void Engine::Withdraw(VmHandle vm) {
   s.slots.erase(s.enrolments[slot].spec.id);
   s.enrolments[slot] = Enrolment{};
   s.assessments.erase(s.assessments.begin() + s.position[slot]);
-  s.IndexAssessments();
+  s.IndexAssessments();  // and the handle is stale from here on
   s.free_slots.insert(slot);
   s.ledger.Leave(slot);
   s.members_stale = true;
@@ -217,6 +227,31 @@ const Plan& Engine::Tick(Time now, const Frame& frame, Authority authority) {
   return s.plan;
 }
 
+// The next VM's memory comes while this one is worked on, in portions: a core
+// waits when it has more than some twenty lines on order.
+void Engine::State::Prefetch(Portion portion) const {
+  if (!next) return;
+  const VmState& vm = vms[*next];
+  const auto fetch = [](const void* from, std::size_t bytes) {
+    const auto* at = static_cast<const char*>(from);
+    for (std::size_t line = 0; line < bytes; line += kCacheLine) __builtin_prefetch(at + line, 1);
+  };
+  switch (portion) {
+    case Portion::kReadings:
+      fetch(&vm.baseline.scaling, sizeof(Scaling));
+      fetch(&vm.rates, sizeof(VmState) - offsetof(VmState, rates));
+      break;
+    case Portion::kModel:
+      fetch(&vm.baseline.whitening, sizeof(Whitening));
+      break;
+    case Portion::kScores:
+      fetch(&vm.baseline.scorer, sizeof(Baseline) - offsetof(Baseline, scorer));
+      fetch(&assessments[static_cast<std::size_t>(position[*next])], sizeof(Assessment));
+      if (PaceOf(*next).covariance) fetch(&vm.baseline.covariance, sizeof(Covariance));
+      break;
+  }
+}
+
 void Engine::State::Ingest(Time now, const Frame& frame) {
   for (std::size_t i = 0; i < frame.samples.size(); ++i) {
     const VmSample& sample = frame.samples[i];
@@ -224,10 +259,9 @@ void Engine::State::Ingest(Time now, const Frame& frame) {
       ++counts.unknown_vm;
       continue;
     }
-    if (i + 1 < frame.samples.size() && Known(frame.samples[i + 1].vm)) {
-      const auto* next = reinterpret_cast<const char*>(&vms[Slot(frame.samples[i + 1].vm)]);
-      for (std::size_t line = 0; line < sizeof(VmState); line += 64) __builtin_prefetch(next + line, 1);
-    }
+    next.reset();
+    if (i + 1 < frame.samples.size() && Known(frame.samples[i + 1].vm)) next = Slot(frame.samples[i + 1].vm);
+    Prefetch(Portion::kReadings);
     TakeSample(now, Slot(sample.vm), sample);
   }
 }
@@ -241,13 +275,13 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
   fresh_ms[slot] = ToUnixMillis(now);
   sampled_tick[slot] = tick;
 
+  Prefetch(Portion::kModel);
   Baseline::Outcome outcome;
   if (!first) {
     const Features24 scaled = Scaling::LogScale(features);
     vm.recent.Push(scaled, features.valid);
-    // The golden ratio's multiplier spreads neighbours evenly over the period.
     outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open,
-                                  (slot * 2654435769u) >> 24);
+                                  PaceOf(slot));
     if (outcome.finished) {
       vm.threshold = ThresholdFor(enrolments[slot].spec.policy.false_episodes_per_week, vm.baseline.interval());
     }
@@ -258,6 +292,7 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
     vm.demand.Observe({*used, features.Get(Feature::kVcpuDelay), features.Get(Feature::kCpuThrottled), limit, vm.most_cpu},
                       vm.quantile);
   }
+  Prefetch(Portion::kScores);
   Assess(slot, outcome, sample.sampled_at, features);
 }
 
@@ -301,10 +336,10 @@ void Engine::State::NameFeatures(std::uint32_t slot, const FeatureVector& featur
   VmState& vm = vms[slot];
   Assessment& a = Of(slot);
   a.top_count = 0;
-  enrolments[slot].cpu_excess = 0;
-  if (!a.score) return;
+  vm.cpu_excess = 0;
+  if (!a.score || (*a.score < kExplainFrom && !vm.episode.open)) return;
   const Explanation why = Explain(vm.recent, vm.baseline.scaling, FeatureMask{vm.recent.known});
-  enrolments[slot].cpu_excess = why.cpu_excess;
+  vm.cpu_excess = why.cpu_excess;
   a.top_count = why.count;
   for (std::size_t i = 0; i < why.count; ++i) {
     const FeaturePart& part = why.top[i];
@@ -340,7 +375,7 @@ void Engine::State::NoticeSilence(Time now) {
     a.top_count = 0;
     a.cpu_now.reset();
     a.cpu_predicted.reset();
-    enrolments[slot].cpu_excess = 0;
+    vms[slot].cpu_excess = 0;
     // What it wanted before the silence says nothing about after it.
     vm.demand.Forget();
     vm.recent.Forget();
@@ -400,7 +435,7 @@ void Engine::State::DescribeMembers(Time now) {
     m.quantum_ms = std::chrono::duration_cast<Millis>(policy.quantum).count();
     if (a.cpu_predicted && !Blind(slot, now)) {
       m.need = static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
-      if (vms[slot].episode.open && a.score) m.priority = *a.score / 100.0 * static_cast<double>(e.cpu_excess);
+      if (vms[slot].episode.open && a.score) m.priority = *a.score / 100.0 * static_cast<double>(vms[slot].cpu_excess);
     }
     const bool hold = e.spec.policy.pause == Pause::kHold;
     m.may_renew = !hold;
@@ -528,6 +563,7 @@ Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
   State& s = *state_;
   if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
   if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline); !loaded) return loaded;
+  s.vms[Slot(vm)].baseline.Stagger(s.PaceOf(Slot(vm)));
   s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
   s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;
   return {};

@@ -26,6 +26,7 @@ struct alignas(64) VmState {
   LearningGoal goal;
   double quantile = 0.95;
   float most_cpu = 1000;  // millicores the VM can use at all
+  float cpu_excess = 0;   // 0..1, part of the deviation that asks for CPU
   std::uint8_t threshold = 50;
   Mode mode = Mode::kObserve;
   Pause pause = Pause::kNone;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <immintrin.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +25,18 @@ inline Float8 Min(Float8 a, Float8 b) { return a < b ? a : b; }
 inline Float8 Max(Float8 a, Float8 b) { return a > b ? a : b; }
 inline Float8 Clamp(Float8 x, Float8 lo, Float8 hi) { return Min(Max(x, lo), hi); }
 inline Float8 Abs(Float8 x) { return std::bit_cast<Float8>(std::bit_cast<Int8>(x) & BroadcastInt(0x7fffffff)); }
+
+inline Float8 Sqrt(Float8 x) { return _mm256_sqrt_ps(x); }
+
+// IEEE half precision in memory, single in registers; rounds to nearest.
+inline Float8 FromHalf(const std::uint16_t* from) {
+  __m128i bits;
+  __builtin_memcpy(&bits, from, sizeof bits);
+  return _mm256_cvtph_ps(bits);
+}
+inline std::uint16_t HalfOf(float x) {
+  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm256_cvtps_ph(_mm256_set1_ps(x), _MM_FROUND_TO_NEAREST_INT)));
+}
 
 // Pairwise, always in this order.
 inline float Sum(Float8 x) {
@@ -85,6 +99,20 @@ inline float Log(float x) {
   return detail::LogOf(
       x, 1.0f, std::int32_t{0x3f3504f3}, std::int32_t{0x7fffff}, [](float v) { return std::bit_cast<std::int32_t>(v); },
       [](std::int32_t v) { return std::bit_cast<float>(v); }, [](std::int32_t v) { return static_cast<float>(v); });
+}
+
+// e^x for |x| < 80, relative error below 2e-7 (Cephes' expf).
+inline float Exp(float x) {
+  x = x > 80 ? 80 : x < -80 ? -80 : x;
+  const auto n = static_cast<std::int32_t>(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));
+  const auto whole = static_cast<float>(n);
+  const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  float p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return (p * r * r + r + 1) * std::bit_cast<float>((n + 127) << 23);
 }
 inline float Log10(float x) { return Log(x) * 0.4342944819f; }
 

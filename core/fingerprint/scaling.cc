@@ -33,17 +33,13 @@ Float8 Load(const std::array<float, kFeatureCount>& a, std::size_t g) {
   return v;
 }
 
-Float8 SpreadOf(Float8 squared, Float8 floor) {
-  Float8 root;
-  for (std::size_t i = 0; i < kLanes; ++i) root[i] = std::sqrt(squared[i]);
-  return Max(root, floor);
-}
+Float8 SpreadOf(Float8 squared, Float8 floor) { return Max(Sqrt(squared), floor); }
 
 }  // namespace
 
 float ScaleOrigin(Feature f) { return kOrigin[static_cast<std::size_t>(f)]; }
 float SpreadFloor(Feature f) { return kFloor[static_cast<std::size_t>(f)]; }
-float Unscale(Feature f, float y) { return ScaleOrigin(f) * std::expm1(y); }
+float Unscale(Feature f, float y) { return ScaleOrigin(f) * (Exp(y) - 1); }
 
 Features24 Scaling::LogScale(const FeatureVector& x) {
   Features24 y;

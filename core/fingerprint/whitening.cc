@@ -52,7 +52,7 @@ bool Whitening::Refresh(const Covariance& covariance, float samples) {
     const float scale = 1.0f / std::sqrt(v);
     const auto to = static_cast<std::size_t>(j);
     variance.Set(to, v);
-    for (int f = 0; f < kN; ++f) column[f].Set(to, solver.eigenvectors()(f, from) * scale);
+    for (int f = 0; f < kN; ++f) column[f][to] = HalfOf(solver.eigenvectors()(f, from) * scale);
   }
   leading = std::max(kept, 1u);
   return true;
@@ -65,8 +65,8 @@ Condensed Whitening::Apply(const Features24& z) const {
     largest = Max(largest, Abs(z.group[block]));
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const Float8 zf = Broadcast(z.group[block][lane]);
-      const Features24& w = column[block * kLanes + lane];
-      for (std::size_t g = 0; g < kGroups; ++g) y[g] += zf * w.group[g];
+      const std::uint16_t* w = column[block * kLanes + lane];
+      for (std::size_t g = 0; g < kGroups; ++g) y[g] += zf * FromHalf(w + g * kLanes);
     }
   }
   static_assert(kMaxLeading == kLanes, "the leading components are the first vector");

@@ -46,12 +46,20 @@ void Ledger::FindPositions(std::span<const Member> members) {
   }
 }
 
+// At its term, and one side may not renew.
+bool Ledger::Lapsed(const OpenLoan& loan, std::span<const Member> members, std::int64_t now_ms) const {
+  if (loan.expires_ms > now_ms) return false;
+  const auto lender = static_cast<std::size_t>(accounts_[loan.lender].position);
+  const auto borrower = static_cast<std::size_t>(accounts_[loan.borrower].position);
+  return !members[lender].may_renew || !members[borrower].may_renew;
+}
+
 void Ledger::SupplyAndWant(std::span<const Member> members, const std::vector<Share>& shares, std::int64_t now_ms,
                            bool may_open) {
   for (const OpenLoan& loan : loans_) {
     const std::int32_t lender = accounts_[loan.lender].position;
     const std::int32_t borrower = accounts_[loan.borrower].position;
-    if (lender < 0 || borrower < 0) continue;
+    if (lender < 0 || borrower < 0 || Lapsed(loan, members, now_ms)) continue;
     out_[static_cast<std::size_t>(lender)] += loan.amount;
     held_[static_cast<std::size_t>(borrower)] += loan.amount;
   }
@@ -144,8 +152,8 @@ void Ledger::KeepLoans(std::span<const Member> members, std::int64_t now_ms) {
     const std::int32_t to = accounts_[loan.borrower].position;
     if (from < 0 || to < 0) continue;
     const auto lender = static_cast<std::size_t>(from), borrower = static_cast<std::size_t>(to);
+    if (Lapsed(loan, members, now_ms)) continue;
     const bool renewable = members[lender].may_renew && members[borrower].may_renew;
-    if (loan.expires_ms <= now_ms && !renewable) continue;
     loan.amount = std::min({loan.amount, supply_[lender] - out_[lender], want_[borrower] - held_[borrower]});
     if (loan.amount < kLeastLoan) continue;
     const std::int64_t quantum = members[lender].quantum_ms;
@@ -162,13 +170,15 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
   for (const std::uint32_t i : borrowers_) unmet |= want_[i] - held_[i] >= kLeastLoan;
   if (!unmet) return;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    if (supply_[i] - out_[i] >= kLeastLoan) lenders_.push_back(static_cast<std::uint32_t>(i));
+    if (supply_[i] - out_[i] >= kLeastLoan && members[i].may_renew) lenders_.push_back(static_cast<std::uint32_t>(i));
   }
   std::sort(lenders_.begin(), lenders_.end(), [&](std::uint32_t a, std::uint32_t b) {
     const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
     return ca != cb ? ca < cb : a < b;
   });
   for (const std::uint32_t borrower : borrowers_) {
+    // Replacing a loan that its lender shrank is opening one, too.
+    if (!members[borrower].may_borrow) continue;
     for (const std::uint32_t lender : lenders_) {
       const std::int64_t amount = std::min(want_[borrower] - held_[borrower], supply_[lender] - out_[lender]);
       if (amount < kLeastLoan) continue;

@@ -57,6 +57,7 @@ class Ledger {
   };
   void Settle(std::int64_t now_ms);
   void FindPositions(std::span<const Member> members);
+  bool Lapsed(const OpenLoan& loan, std::span<const Member> members, std::int64_t now_ms) const;
   void SupplyAndWant(std::span<const Member> members, const std::vector<Share>& shares, std::int64_t now_ms,
                      bool may_open);
   void ServeBorrowers(std::span<const Member> members, const std::vector<Share>& shares);

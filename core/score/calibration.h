@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace whorl {
 
@@ -22,17 +23,33 @@ class Calibration {
 
   enum class Tail { kPredictive, kExponential };
 
+  // Bins are equally wide in the logarithm between `lowest` and `highest`;
+  // values outside fall into the first or the last.
   struct Shape {
-    float lowest;       // values below fall into the first bin
-    float highest;      // and above into the last
+    float lowest;
+    float log_lowest;
+    float log_step;     // ln(highest / lowest) / kBins
     float least_scale;  // no tail is believed to be thinner than this
-    Tail tail = Tail::kPredictive;
+    Tail tail;
   };
 
-  // Evidence of `value` against the history; 0 while the history is empty.
+  // Where a value lies on the shape's grid, 0 .. kBins, given its logarithm.
+  static float Position(float log_value, const Shape& shape);
+  // Evidence = base + factor * ln(argument), cut to 0 .. kMostEvidence: in two
+  // steps, so that several detectors share one vector logarithm.
+  struct Terms {
+    float base = 0;
+    float factor = 0;
+    float argument = 1;
+    float Evidence(float log_argument) const;
+  };
+  // Of `value` against the history; nothing while the history is empty.
+  Terms Weigh(float value, float position, const Shape& shape) const;
+  // Adds the value at this position, accepted as usual; `weight` <= 1.
+  void Learn(float position, const Shape& shape, float weight);
+
+  // All at once, for a single statistic.
   float Evidence(float value, const Shape& shape) const;
-  // Adds a value that was accepted as usual; `weight` <= 1.
-  void Learn(float value, const Shape& shape, float weight);
   // Values in the history, older ones counting less.
   float samples() const { return increment_ > 0 ? total_ / increment_ : 0; }
 
@@ -42,7 +59,18 @@ class Calibration {
   float increment() const { return increment_; }
 
  private:
-  std::array<float, kBins> bins_{};
+  // The fit of the largest values, renewed every few samples.
+  struct Peaks {
+    float edge = 0;    // the tail begins here
+    float count = 0;   // values above it
+    float scale = 1;   // their mean excess
+    float within = 0;  // evidence at the edge
+  };
+  void Fit(const Shape& shape);
+
+  alignas(32) std::array<float, kBins> bins_{};
+  Peaks peaks_;
+  std::uint32_t learnt_ = 0;
   float total_ = 0;
   // What one sample weighs now. It grows instead of all bins shrinking, so that
   // learning touches one bin.

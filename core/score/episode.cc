@@ -7,7 +7,7 @@ namespace whorl {
 EpisodeTracker::Change EpisodeTracker::Observe(Time at, std::uint8_t score, std::uint8_t threshold) {
   if (!open) {
     above = score >= threshold ? static_cast<std::uint8_t>(above + 1) : std::uint8_t{0};
-    peak = above == 0 ? std::uint8_t{0} : std::max(peak, score);
+    peak = above <= 1 ? score : std::max(peak, score);
     if (above < kOpenAfter) return Change::kNone;
     open = true;
     ++number;

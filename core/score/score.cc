@@ -3,56 +3,67 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/fingerprint/lanes.h"
 #include "core/score/episode.h"
 
 namespace whorl {
 namespace {
 
-// Distances are in robust deviations: sqrt(24) * kClip = 73 is the most there can be.
-constexpr Calibration::Shape kDistance{0.5f, 80.0f, 0.3f, Calibration::Tail::kPredictive};
+// Distances are in robust deviations: sqrt(24) * kClip = 73 is the most there can
+// be before whitening. 0.5 .. 80; ln 0.5 and ln(160) / 32.
+constexpr Calibration::Shape kDistance{0.5f, -0.693147f, 0.158599f, 0.3f, Calibration::Tail::kPredictive};
 // A mean of evidences; under a perfect calibration a single evidence falls off
 // with scale 1 / ln 10, and the mean cannot fall slower for being a mean.
-constexpr Calibration::Shape kMean{0.05f, 8.0f, 0.4342944819f, Calibration::Tail::kExponential};
+// 0.05 .. 8; ln 0.05 and ln(160) / 32.
+constexpr Calibration::Shape kMean{0.05f, -2.995732f, 0.158599f, 0.4342944819f, Calibration::Tail::kExponential};
 
 // Moving mean: one wild tick reaches a quarter of its evidence, sustained
 // evidence 90 % within eight ticks.
 constexpr float kSmoothing = 0.25f;
 
-std::array<float, kDetectorCount> Statistics(const Condensed& c) { return {c.mahalanobis, c.residual, c.largest}; }
-
 }  // namespace
 
 Evidence Scorer::Judge(const Condensed& condensed) {
-  const auto statistic = Statistics(condensed);
+  const Float8 value = Max(Float8{condensed.mahalanobis, condensed.residual, condensed.largest}, Broadcast(kDistance.lowest));
+  const Float8 log_value = Log(value);
+  Evidence result;
+  std::array<Calibration::Terms, kDetectorCount> terms;
+  Float8 argument = Broadcast(1);
+  for (std::size_t d = 0; d < kDetectorCount; ++d) {
+    result.position[d] = Calibration::Position(log_value[d], kDistance);
+    terms[d] = detector[d].Weigh(value[d], result.position[d], kDistance);
+    argument[d] = terms[d].argument;
+  }
+  const Float8 log_argument = Log(argument);
   std::array<float, kDetectorCount> e{};
-  for (std::size_t d = 0; d < kDetectorCount; ++d) e[d] = detector[d].Evidence(statistic[d], kDistance);
+  for (std::size_t d = 0; d < kDetectorCount; ++d) e[d] = terms[d].Evidence(log_argument[d]);
   // Mean of the two strongest: one broken detector can neither raise an alarm
   // nor hide one.
   const float least = std::min({e[0], e[1], e[2]});
-  Evidence result;
   result.tick = (e[0] + e[1] + e[2] - least) * 0.5f;
   smooth = started ? smooth + kSmoothing * (result.tick - smooth) : result.tick * kSmoothing;
   started = true;
   result.smooth = smooth;
+  result.mean_position = Calibration::Position(Log(std::max(smooth, kMean.lowest)), kMean);
+  const Calibration::Terms mean = final.Weigh(smooth, result.mean_position, kMean);
   // Never more than the evidences themselves say on average: the calibration of
   // the mean may only take back what clusters of exceedances would overstate.
-  result.calibrated = std::min(final.Evidence(smooth, kMean), smooth);
+  result.calibrated = std::min(mean.Evidence(Log(mean.argument)), smooth);
   return result;
 }
 
-void Scorer::Learn(const Condensed& condensed, const Evidence& evidence, float weight) {
+void Scorer::Learn(const Evidence& evidence, float weight) {
   if (weight <= 0) return;
-  const auto statistic = Statistics(condensed);
-  for (std::size_t d = 0; d < kDetectorCount; ++d) detector[d].Learn(statistic[d], kDistance, weight);
-  final.Learn(evidence.smooth, kMean, weight);
+  for (std::size_t d = 0; d < kDetectorCount; ++d) detector[d].Learn(evidence.position[d], kDistance, weight);
+  final.Learn(evidence.mean_position, kMean, weight);
 }
 
 std::uint8_t ScoreOf(float evidence) {
   const float share = std::clamp(evidence / 6.0f, 0.0f, 1.0f);
-  return static_cast<std::uint8_t>(std::lround(100.0f * share));
+  return static_cast<std::uint8_t>(100.0f * share + 0.5f);
 }
 
-double PValueOf(float evidence) { return std::pow(10.0, -static_cast<double>(evidence)); }
+double PValueOf(float evidence) { return static_cast<double>(Exp(evidence * -2.302585093f)); }
 
 std::uint8_t ThresholdFor(double false_episodes_per_week, Millis interval) {
   constexpr double kWeekMillis = 7.0 * 24 * 3600 * 1000;

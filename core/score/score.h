@@ -19,6 +19,9 @@ struct Evidence {
   float tick = 0;      // -log10 p of this sample alone, detectors fused
   float smooth = 0;    // moving mean of it
   float calibrated = 0;  // -log10 p of the moving mean; behind the score
+  // Where the statistics lie in their histories, for Learn.
+  std::array<float, kDetectorCount> position{};
+  float mean_position = 0;
 };
 
 // From condensed vector to score, of one VM: a conformal p-value per detector,
@@ -34,7 +37,7 @@ struct Scorer {
   Evidence Judge(const Condensed& condensed);
   // After Judge, and only with what was accepted as usual: `weight` 1, less
   // while suspicious, 0 during an episode.
-  void Learn(const Condensed& condensed, const Evidence& evidence, float weight);
+  void Learn(const Evidence& evidence, float weight);
 };
 
 // A tick this unlikely is suspicious: it teaches a tenth (p < 0.004).

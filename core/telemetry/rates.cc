@@ -1,6 +1,8 @@
 #include "core/telemetry/rates.h"
 
-#include <cmath>
+#include <immintrin.h>
+
+#include <bit>
 
 namespace whorl {
 namespace {
@@ -13,6 +15,7 @@ constexpr std::uint32_t MaskOf(Kind kind) {
   return bits;
 }
 constexpr std::uint32_t kCounters = MaskOf(Kind::kCounter);
+constexpr std::uint32_t kAll = kCounters | MaskOf(Kind::kGauge);
 
 // Raw counters of time are microseconds; one microsecond per millisecond is
 // one millicore, and one millisecond per second alike. Others count per second.
@@ -25,6 +28,28 @@ constexpr std::array<double, kFeatureCount> PerMilli() {
   return factor;
 }
 constexpr auto kPerMilli = PerMilli();
+
+constexpr double kLargestReading = 1e18;
+
+// Four features at once; see core/fingerprint/lanes.h for why by hand.
+constexpr std::size_t kDoubles = 4;
+using Double4 = double __attribute__((vector_size(32)));
+using Long4 = std::int64_t __attribute__((vector_size(32)));
+using Float4 = float __attribute__((vector_size(16)));
+using Unsigned4 = std::uint32_t __attribute__((vector_size(16)));
+
+Double4 Load(const std::array<double, kFeatureCount>& a, std::size_t f) {
+  Double4 v;
+  __builtin_memcpy(&v, a.data() + f, sizeof v);
+  return v;
+}
+std::uint32_t BitsOf(Long4 mask) {
+  return static_cast<std::uint32_t>(_mm256_movemask_pd(std::bit_cast<__m256d>(mask)));
+}
+Long4 CounterLanes(std::size_t f) {
+  const auto lane = [&](std::size_t i) { return (kCounters >> (f + i)) & 1u ? std::int64_t{-1} : std::int64_t{0}; };
+  return Long4{lane(0), lane(1), lane(2), lane(3)};
+}
 
 SampleFate Judge(const Rates& rates, Time now, Time sampled_at) {
   if (now - sampled_at > kMaxSampleAge) return SampleFate::kTooOld;
@@ -68,17 +93,22 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid,
   std::uint32_t finite = 0;
   std::uint32_t rising = 0;
   std::uint32_t recent = 0;
-  for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    const double reading = raw[f];
-    const double delta = reading - last_raw[f];
-    const std::uint32_t elapsed = at_ms - last_ms[f];
-    const bool counter = (kCounters >> f) & 1u;
-    const auto rate = static_cast<float>(delta * kPerMilli[f] / static_cast<double>(elapsed == 0 ? 1 : elapsed));
-    out.value[f] = counter ? rate : static_cast<float>(reading);
-    // False for NaN and both infinities; a negative count or size is as broken.
-    finite |= static_cast<std::uint32_t>(reading >= 0 && reading <= 1e300) << f;
-    rising |= static_cast<std::uint32_t>(delta >= 0) << f;
-    recent |= static_cast<std::uint32_t>(elapsed <= static_cast<std::uint32_t>(kLongestInterval.count())) << f;
+  for (std::size_t f = 0; f < kFeatureCount; f += kDoubles) {
+    const Double4 reading = Load(raw, f);
+    const Double4 delta = reading - Load(last_raw, f);
+    Unsigned4 last;
+    __builtin_memcpy(&last, last_ms.data() + f, sizeof last);
+    // Modulo 2^32, then never zero, so that the division below is harmless.
+    const Double4 elapsed = __builtin_convertvector((at_ms - last) | (at_ms == last ? Unsigned4{1, 1, 1, 1} : Unsigned4{}), Double4);
+    const Double4 rate = delta * Load(kPerMilli, f) / elapsed;
+    const Double4 value = CounterLanes(f) ? rate : reading;
+    const Float4 narrow = __builtin_convertvector(value, Float4);
+    __builtin_memcpy(out.value.data() + f, &narrow, sizeof narrow);
+    // False for NaN and both infinities; a negative count or size is as broken,
+    // and so is one that no machine lives to reach.
+    finite |= BitsOf((reading >= 0.0) & (reading <= kLargestReading)) << f;
+    rising |= BitsOf(delta >= 0.0) << f;
+    recent |= BitsOf(elapsed <= static_cast<double>(kLongestInterval.count())) << f;
   }
 
   const std::uint32_t good = valid.bits() & finite;
@@ -92,10 +122,15 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid,
     counts.backwards += static_cast<std::uint64_t>(std::popcount(fell));
     counts.gaps += static_cast<std::uint64_t>(std::popcount(gap));
   }
-  for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    const bool take = (good >> f) & 1u;
-    last_raw[f] = take ? raw[f] : last_raw[f];
-    last_ms[f] = take ? at_ms : last_ms[f];
+  if (good == kAll) {
+    last_raw = raw;
+    last_ms.fill(at_ms);
+  } else {
+    for (std::uint32_t left = good; left != 0; left &= left - 1) {
+      const auto f = static_cast<std::size_t>(std::countr_zero(left));
+      last_raw[f] = raw[f];
+      last_ms[f] = at_ms;
+    }
   }
   known |= good;
   return fate;

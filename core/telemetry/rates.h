@@ -28,7 +28,7 @@ struct SampleCounts {
   std::uint64_t from_future = 0;
   std::uint64_t unknown_vm = 0;
   std::uint64_t backwards = 0;   // counters that fell: the source restarted
-  std::uint64_t not_a_number = 0;  // NaN, infinite or negative readings
+  std::uint64_t not_a_number = 0;  // NaN, infinite, negative or absurd readings
   std::uint64_t gaps = 0;        // counters unread for longer than kLongestInterval
 };
 

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
 #include "tests/core/engine/node_world.h"
 
 namespace whorl {
@@ -65,6 +70,345 @@ TEST(Engine, LearnsScoresLowWhileQuietAndLendsToTheOneThatTurnsBusy) {
   world.Run(60);
   EXPECT_EQ(Count(world.Of(db).cpu_borrowed), 0);
   EXPECT_EQ(world.Of(db).state, State::kNormal);
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  NodeWorld world;
+};
+
+TEST_F(EngineTest, RefusesSpecsThatContradictThemselves) {
+  Engine engine;
+  VmSpec spec = SpecOf("a");
+  spec.vcpus = 0;
+  EXPECT_EQ(engine.Enrol(spec).error().code, Code::kInvalid);
+  spec = SpecOf("");
+  EXPECT_EQ(engine.Enrol(spec).error().code, Code::kInvalid);
+  spec = SpecOf("a");
+  spec.cpu_limit = MilliCores{50};
+  EXPECT_EQ(engine.Enrol(spec).error().code, Code::kInvalid);
+  spec.cpu_limit.reset();
+  const auto vm = engine.Enrol(spec);
+  ASSERT_TRUE(vm);
+  EXPECT_EQ(engine.Enrol(spec).error().code, Code::kInvalid) << "the same id twice";
+  engine.Withdraw(*vm);
+  EXPECT_EQ(engine.Update(*vm, spec).error().code, Code::kNotFound);
+  EXPECT_EQ(engine.Find(*vm), nullptr);
+  EXPECT_TRUE(engine.Enrol(spec));
+}
+
+TEST_F(EngineTest, HasNoScoreWhileLearningAndShowsHowFarItIs) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(46);
+  const Assessment& a = world.Of(db);
+  EXPECT_EQ(a.state, State::kLearning);
+  EXPECT_FALSE(a.score);
+  EXPECT_EQ(a.learning.samples, 45u);  // the first sample only starts the counters
+  EXPECT_EQ(a.learning.samples_needed, 90u);
+  EXPECT_NEAR(a.learning.percent, 49, 1);
+  EXPECT_TRUE(a.cpu_predicted);
+}
+
+TEST_F(EngineTest, OneThousandQuietMinutesKeepTheBudget) {
+  auto& vm = world.Add(SpecOf("db-1", Mode::kObserve), 3);
+  int episodes = 0, high = 0;
+  world.Run(120);
+  for (int i = 0; i < 60'000; ++i) {
+    world.Second();
+    episodes += world.Of(vm).episode_opened;
+    high += *world.Of(vm).score >= 50;
+  }
+  EXPECT_EQ(episodes, 0);
+  EXPECT_LT(high, 60) << "a score of 50 stands for p = 1e-3";
+}
+
+TEST_F(EngineTest, WithoutFreshSamplesAVmIsBlindHoldsNoLoanAndKeepsItsEntitlement) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  db.demand = 1000;
+  world.Run(10);
+  ASSERT_GT(Count(world.Of(db).cpu_borrowed), 0);
+
+  world.silent = true;
+  world.Run(5);
+  EXPECT_NE(world.Of(db).state, State::kBlind);
+  const Plan& plan = world.Second();
+  EXPECT_EQ(world.Of(db).state, State::kBlind);
+  EXPECT_FALSE(world.Of(db).score);
+  EXPECT_FALSE(world.Of(db).cpu_predicted);
+  EXPECT_TRUE(plan.loans.empty());
+  ASSERT_EQ(plan.directives.size(), 2u);
+  EXPECT_EQ(plan.directives[0].allocation, world.Of(db).cpu_entitlement);
+  EXPECT_EQ(world.Of(db).guard.reason, "SampleTooOld");
+
+  world.silent = false;
+  world.Run(2);
+  EXPECT_NE(world.Of(web).state, State::kBlind);
+  EXPECT_TRUE(world.Of(web).score);
+}
+
+TEST_F(EngineTest, OneVmGoneSilentDoesNotBlindTheOthers) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  for (int i = 0; i < 10; ++i) {
+    world.now += Seconds{1};
+    world.frame.samples = {web.Second(world.now)};
+    world.engine.Tick(world.now, world.frame);
+  }
+  EXPECT_EQ(world.Of(db).state, State::kBlind);
+  EXPECT_EQ(world.Of(web).state, State::kNormal);
+}
+
+TEST_F(EngineTest, PlansNothingWithoutACapacity) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(20);
+  EXPECT_EQ(world.Second().directives.size(), 1u);
+  world.engine.SetCpuCapacity(std::nullopt);
+  EXPECT_TRUE(world.Second().directives.empty());
+  EXPECT_EQ(Count(world.Of(db).cpu_allocation), 0);
+  EXPECT_TRUE(world.Of(db).cpu_predicted) << "still observed";
+}
+
+TEST_F(EngineTest, OnlyEnforcedVmsArePartitioned) {
+  world.Add(SpecOf("a", Mode::kObserve), 1);
+  world.Add(SpecOf("b", Mode::kRecommend), 2);
+  auto capped = SpecOf("c");
+  capped.policy.max_mode = Mode::kObserve;
+  world.Add(capped, 3);
+  auto pinned = SpecOf("d");
+  pinned.dedicated_cpus = true;
+  auto& d = world.Add(pinned, 4);
+  auto& e = world.Add(SpecOf("e"), 5);
+  world.Run(10);
+  const Plan& plan = world.Second();
+  ASSERT_EQ(plan.directives.size(), 1u);
+  EXPECT_EQ(plan.directives[0].vm, e.handle());
+  EXPECT_EQ(Count(plan.directives[0].allocation), 1500);
+  EXPECT_EQ(world.Of(d).guard.reason, "DedicatedCpus");
+  EXPECT_EQ(world.engine.assessments().size(), 5u);
+}
+
+TEST_F(EngineTest, SoftPartitionSetsOnlyWeightsAndConservesThem) {
+  for (int i = 0; i < 3; ++i) {
+    auto spec = SpecOf("vm-" + std::to_string(i));
+    spec.policy.cpu.partition = PartitionKind::kSoft;
+    world.Add(spec, static_cast<std::uint64_t>(i));
+  }
+  world.vms[0].demand = 900;
+  const Plan& plan = world.Run(30);
+  std::uint32_t weights = 0;
+  for (const CpuDirective& d : plan.directives) {
+    EXPECT_FALSE(d.quota);
+    weights += d.shares;
+  }
+  EXPECT_EQ(weights, 3 * 102u);
+  EXPECT_GT(plan.directives[0].shares, plan.directives[1].shares);
+}
+
+TEST_F(EngineTest, PauseHoldLetsLoansRunOutAndDrainHoldsNothing) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  db.demand = 1000;
+  world.Run(10);
+  ASSERT_GT(Count(world.Of(db).cpu_borrowed), 0);
+
+  for (auto* vm : {&db, &web}) {
+    auto spec = SpecOf(vm == &db ? "db-1" : "web-1");
+    spec.policy.pause = Pause::kHold;
+    ASSERT_TRUE(world.engine.Update(vm->handle(), spec));
+  }
+  const auto held = world.Of(db).cpu_borrowed;
+  world.Second();
+  EXPECT_EQ(world.Of(db).state, State::kPaused);
+  EXPECT_LE(world.Of(db).cpu_borrowed, held);
+  EXPECT_TRUE(world.Of(db).score) << "paused, not blind";
+  world.Run(11);
+  EXPECT_EQ(Count(world.Of(db).cpu_borrowed), 0);
+  EXPECT_EQ(world.Second().directives.size(), 2u);
+
+  for (auto* vm : {&db, &web}) {
+    auto spec = SpecOf(vm == &db ? "db-1" : "web-1");
+    spec.policy.pause = Pause::kHoldAndDrain;
+    ASSERT_TRUE(world.engine.Update(vm->handle(), spec));
+  }
+  EXPECT_TRUE(world.Second().directives.empty());
+}
+
+TEST_F(EngineTest, PastTheRenewDeadlineNoLoanIsOpened) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  db.demand = 1000;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(world.Second(Authority::kRenewOnly).loans.empty());
+  world.Run(5);
+  const auto borrowed = world.Of(db).cpu_borrowed;
+  ASSERT_GT(Count(borrowed), 0);
+  for (int i = 0; i < 30; ++i) world.Second(Authority::kRenewOnly);
+  EXPECT_EQ(world.Of(db).cpu_borrowed, borrowed) << "renewed";
+}
+
+TEST_F(EngineTest, ARecalledLoanStaysClosedForAQuantum) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  db.demand = 1000;
+  world.Run(5);
+  const Loan loan = world.Second().loans.at(0);
+  EXPECT_GT(Count(loan.recall.use_above), 0);
+  EXPECT_GT(loan.expires, world.now);
+  world.frame.recalls = {{loan.id, world.now}};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(world.Second().loans.empty());
+  world.Run(2);
+  ASSERT_FALSE(world.Second().loans.empty());
+  EXPECT_NE(world.Second().loans[0].id, loan.id);
+}
+
+TEST_F(EngineTest, WithdrawingTheLenderClosesItsLoans) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Run(100);
+  db.demand = 1000;
+  world.Run(10);
+  ASSERT_GT(Count(world.Of(db).cpu_borrowed), 0);
+  world.engine.Withdraw(web.handle());
+  const Plan& plan = world.Second();
+  EXPECT_TRUE(plan.loans.empty());
+  EXPECT_EQ(plan.directives.size(), 1u);
+  EXPECT_EQ(world.engine.sample_counts().unknown_vm, 1u);
+}
+
+TEST_F(EngineTest, RisesInStepsOfThePolicy) {
+  auto spec = SpecOf("db-1");
+  spec.policy.cpu.step = MilliCores{100};
+  auto& db = world.Add(spec, 1);
+  world.Add(SpecOf("web-1"), 2);
+  world.Run(30);
+  std::int64_t before = Count(world.Of(db).cpu_allocation);
+  db.demand = 1000;
+  for (int i = 0; i < 20; ++i) {
+    world.Second();
+    EXPECT_LE(Count(world.Of(db).cpu_allocation), before + 100);
+    before = Count(world.Of(db).cpu_allocation);
+  }
+  EXPECT_GT(before, 850);
+}
+
+TEST_F(EngineTest, FloorsThatDoNotFitAreSaid) {
+  NodeWorld small(150);
+  auto& a = small.Add(SpecOf("a"), 1);
+  auto& b = small.Add(SpecOf("b"), 2);
+  const Plan& plan = small.Run(10);
+  EXPECT_LE(test::SumOfAllocations(plan), 150);
+  EXPECT_EQ(small.Of(a).guard.reason, "BelowRequest");
+  EXPECT_EQ(small.Of(b).guard.reason, "BelowRequest");
+}
+
+TEST_F(EngineTest, BadReadingsNeverBecomeNumbers) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(120);
+  std::mt19937_64 random(9);
+  for (int i = 0; i < 2000; ++i) {
+    world.now += Seconds{1};
+    VmSample sample = db.Second(world.now);
+    const std::size_t f = random() % kFeatureCount;
+    switch (random() % 5) {
+      case 0: sample.raw[f] = std::nan(""); break;
+      case 1: sample.raw[f] = std::numeric_limits<double>::infinity(); break;
+      case 2: sample.raw[f] = -1e300; break;
+      case 3: sample.sampled_at -= Seconds{static_cast<std::int64_t>(random() % 10)}; break;
+      default: sample.raw[f] = 1e299; break;
+    }
+    world.frame.samples = {sample, sample};
+    const Plan& plan = world.engine.Tick(world.now, world.frame);
+    ASSERT_LE(test::SumOfAllocations(plan), 1500);
+    const Assessment& a = world.Of(db);
+    ASSERT_TRUE(!a.score || *a.score <= 100);
+    ASSERT_TRUE(!a.p_value || (*a.p_value > 0 && *a.p_value <= 1));
+    for (std::size_t k = 0; k < a.top_count; ++k) {
+      ASSERT_TRUE(std::isfinite(a.top[k].sigmas));
+      ASSERT_TRUE(std::isfinite(a.top[k].value)) << Info(a.top[k].feature).name;
+      ASSERT_TRUE(std::isfinite(a.top[k].usual));
+    }
+    ASSERT_TRUE(!a.cpu_predicted || Count(*a.cpu_predicted) >= 0);
+  }
+  EXPECT_GT(world.engine.sample_counts().not_a_number, 500u);
+  EXPECT_GT(world.engine.sample_counts().repeated, 1000u);
+}
+
+TEST_F(EngineTest, AMissingFamilyIsScoredOnTheOthers) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  const auto only_cpu = [&] {
+    world.now += Seconds{1};
+    VmSample sample = db.Second(world.now);
+    for (std::size_t f = 0; f < kFeatureCount; ++f) {
+      if (kFeatures[f].family != Family::kCpu) sample.valid.Clear(kFeatures[f].feature);
+    }
+    world.frame.samples = {sample};
+    world.engine.Tick(world.now, world.frame);
+  };
+  for (int i = 0; i < 150; ++i) only_cpu();
+  ASSERT_TRUE(world.Of(db).score);
+  EXPECT_LT(*world.Of(db).score, 45);
+  db.demand = 900;
+  for (int i = 0; i < 20; ++i) only_cpu();
+  EXPECT_EQ(world.Of(db).state, State::kDeviating);
+}
+
+// Byte for byte: everything that is said about a plan, in order.
+std::string Transcript(int seed) {
+  NodeWorld world;
+  for (int i = 0; i < 6; ++i) world.Add(SpecOf("vm-" + std::to_string(i)), static_cast<std::uint64_t>(seed + i));
+  std::string text;
+  for (int t = 0; t < 200; ++t) {
+    for (std::size_t i = 0; i < world.vms.size(); ++i) world.vms[i].demand = (t / 20 + static_cast<int>(i)) % 4 == 0 ? 700 : 30;
+    const Plan& plan = world.Second();
+    for (const CpuDirective& d : plan.directives) {
+      text += std::to_string(Count(d.allocation)) + ' ' + std::to_string(d.shares) + ';';
+    }
+    for (const Loan& l : plan.loans) text += std::to_string(l.id) + ' ' + std::to_string(Count(l.amount)) + ';';
+    for (const Assessment& a : world.engine.assessments()) text += std::to_string(a.p_value.value_or(-1)) + ';';
+  }
+  return text;
+}
+
+TEST_F(EngineTest, TheSameCallsGiveTheSamePlans) {
+  EXPECT_EQ(Transcript(1), Transcript(1));
+  EXPECT_NE(Transcript(1), Transcript(2));
+}
+
+TEST_F(EngineTest, ABaselineSurvivesARestart) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(120);
+  const std::string blob = world.engine.SaveBaseline(db.handle()).value();
+
+  NodeWorld next;
+  auto& again = next.Add(SpecOf("db-1"), 1);
+  EXPECT_EQ(next.engine.LoadBaseline(again.handle(), "nonsense").error().code, Code::kCorrupt);
+  ASSERT_TRUE(next.engine.LoadBaseline(again.handle(), blob));
+  next.Run(3);
+  EXPECT_TRUE(next.Of(again).score);
+  EXPECT_LT(*next.Of(again).score, 45);
+  EXPECT_EQ(next.engine.LoadBaseline(VmHandle{77}, blob).error().code, Code::kNotFound);
+}
+
+TEST_F(EngineTest, HandlesAreReusedWithNothingOfTheFormerVm) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Run(120);
+  const VmHandle former = db.handle();
+  world.engine.Withdraw(former);
+  world.vms.pop_front();
+  auto& fresh = world.Add(SpecOf("new-1"), 5);
+  EXPECT_EQ(fresh.handle(), former);
+  world.Run(3);
+  EXPECT_EQ(world.Of(fresh).state, State::kLearning);
+  EXPECT_LE(world.Of(fresh).learning.samples, 3u);
+  ASSERT_EQ(world.engine.assessments().size(), 2u);
+  EXPECT_EQ(world.engine.assessments()[0].vm, former);
+  EXPECT_EQ(world.engine.assessments()[1].vm, web.handle());
 }
 
 }  // namespace

@@ -1,0 +1,86 @@
+#include "core/fingerprint/scaling.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+namespace whorl {
+namespace {
+
+constexpr FeatureMask kEverything{0xffffffu};
+constexpr auto kUsage = static_cast<std::size_t>(Feature::kCpuUsage);
+
+Features24 Only(std::size_t f, float value) {
+  Features24 y;
+  y.Set(f, value);
+  return y;
+}
+
+TEST(Scaling, IsTheLogarithmAboveTheUnitsNoise) {
+  FeatureVector x;
+  x.Put(Feature::kCpuUsage, 990);
+  const Features24 y = Scaling::LogScale(x);
+  EXPECT_NEAR(y[kUsage], std::log(100.0f), 1e-5f);  // 1 + 990/10
+  EXPECT_NEAR(Unscale(Feature::kCpuUsage, y[kUsage]), 990, 0.01);
+  EXPECT_EQ(y[1], 0);  // not measured: nothing, and masked everywhere else
+}
+
+TEST(Scaling, FindsCentreAndSpreadOfNoise) {
+  Scaling scaling;
+  std::mt19937 random(1);
+  std::normal_distribution<float> noise(2.0f, 0.4f);
+  for (int i = 0; i < 2000; ++i) scaling.Learn(Only(kUsage, noise(random)), kEverything, 1);
+  EXPECT_NEAR(scaling.center[kUsage], 2.0f, 0.05f);
+  EXPECT_NEAR(scaling.Spread(kUsage), 0.4f, 0.05f);
+}
+
+TEST(Scaling, WildSamplesMoveItLittle) {
+  Scaling scaling;
+  std::mt19937 random(2);
+  std::normal_distribution<float> noise(2.0f, 0.2f);
+  for (int i = 0; i < 400; ++i) {
+    scaling.Learn(Only(kUsage, i % 20 == 19 ? 12.0f : noise(random)), kEverything, 1);
+  }
+  EXPECT_NEAR(scaling.center[kUsage], 2.0f, 0.15f);
+  EXPECT_LT(scaling.Spread(kUsage), 0.5f);
+}
+
+TEST(Scaling, AQuietFeatureIsNeverFinerThanItsFloor) {
+  Scaling scaling;
+  for (int i = 0; i < 500; ++i) scaling.Learn(Only(kUsage, 1.0f), kEverything, 1);
+  const Features24 z = scaling.Deviations(Only(kUsage, 1.0f + SpreadFloor(Feature::kCpuUsage)), kEverything);
+  EXPECT_NEAR(z[kUsage], 1.0f, 1e-3f);
+}
+
+TEST(Scaling, MaskedFeaturesNeitherDeviateNorTeach) {
+  Scaling scaling;
+  for (int i = 0; i < 50; ++i) scaling.Learn(Only(kUsage, 1.0f), kEverything, 1);
+  const Scaling before = scaling;
+  FeatureMask without = kEverything;
+  without.Clear(Feature::kCpuUsage);
+  const Features24 gains = scaling.Learn(Only(kUsage, 100.0f), without, 1);
+  EXPECT_EQ(gains[kUsage], 0);
+  EXPECT_EQ(scaling.center[kUsage], before.center[kUsage]);
+  EXPECT_EQ(scaling.count[kUsage], before.count[kUsage]);
+  EXPECT_EQ(scaling.Deviations(Only(kUsage, 100.0f), without)[kUsage], 0);
+}
+
+TEST(Scaling, AFeatureNeverSeenDeviatesNowhere) {
+  const Scaling scaling;
+  EXPECT_EQ(scaling.Deviations(Only(kUsage, 5.0f), kEverything)[kUsage], 0);
+}
+
+TEST(Scaling, SuspiciousSamplesTeachATenth) {
+  Scaling usual, wary;
+  for (int i = 0; i < 1200; ++i) {
+    usual.Learn(Only(kUsage, 1.0f), kEverything, 1);
+    wary.Learn(Only(kUsage, 1.0f), kEverything, 1);
+  }
+  usual.Learn(Only(kUsage, 1.1f), kEverything, 1);
+  wary.Learn(Only(kUsage, 1.1f), kEverything, kSuspiciousGate);
+  EXPECT_NEAR((wary.center[kUsage] - 1.0f) / (usual.center[kUsage] - 1.0f), 0.1f, 0.02f);
+}
+
+}  // namespace
+}  // namespace whorl

@@ -1,0 +1,194 @@
+#include "core/partition/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace whorl::partition {
+namespace {
+
+class LedgerTest : public testing::Test {
+ protected:
+  // Equal entitlements of 500, floors of 250.
+  void Add(std::string_view id, std::int64_t need) {
+    Member m;
+    m.id = id;
+    m.vm = static_cast<std::uint32_t>(members.size());
+    m.lendable_fraction = 0.8;
+    m.need = need;
+    members.push_back(m);
+    shares.emplace_back();
+  }
+  void Lend(bool may_open = true) {
+    for (Share& s : shares) {
+      s = Share{};
+      s.base = s.plain = s.entitlement = 500;
+      s.floor = 250;
+      s.ceiling = 2000;
+    }
+    now += 1000;
+    ledger.Lend(members, shares, now, may_open);
+    std::int64_t lent = 0, borrowed = 0, loans = 0;
+    for (const Share& s : shares) {
+      lent += s.lent;
+      borrowed += s.borrowed;
+      EXPECT_TRUE(s.lent == 0 || s.borrowed == 0);
+      EXPECT_GE(s.allocation(), s.floor);
+      EXPECT_LE(s.allocation(), s.ceiling);
+    }
+    for (const OpenLoan& l : ledger.loans()) loans += l.amount;
+    EXPECT_EQ(lent, borrowed);
+    EXPECT_EQ(loans, lent);
+    std::int64_t credits = ledger.house();
+    for (const Member& m : members) credits += ledger.credits(m.vm);
+    EXPECT_EQ(credits, 0);
+  }
+  std::vector<Member> members;
+  std::vector<Share> shares;
+  Ledger ledger;
+  std::int64_t now = 1'000'000;
+};
+
+TEST_F(LedgerTest, TheIdleLendToTheBusy) {
+  Add("a", 1150);
+  Add("b", 30);
+  Add("c", 30);
+  Lend();
+  EXPECT_EQ(shares[0].borrowed, 400);  // two times 80 % of what lies above the floor
+  EXPECT_EQ(shares[1].lent, 200);
+  ASSERT_EQ(ledger.loans().size(), 2u);
+  EXPECT_EQ(ledger.loans()[0].borrower, 0u);
+  EXPECT_EQ(ledger.loans()[0].expires_ms, now + 10'000);
+}
+
+TEST_F(LedgerTest, NothingIsLentThatTheLenderIsPredictedToNeed) {
+  Add("a", 1150);
+  Add("b", 440);
+  Lend();
+  EXPECT_EQ(shares[1].lent, 60);
+  members[1].need = 480;
+  Lend();
+  EXPECT_EQ(shares[1].lent, 20);
+  members[1].need = 495;
+  Lend();
+  EXPECT_EQ(shares[1].lent, 0);
+  EXPECT_TRUE(ledger.loans().empty());
+}
+
+TEST_F(LedgerTest, ALoanKeepsItsIdWhileItIsRenewed) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  const std::uint64_t id = ledger.loans()[0].id;
+  const std::int64_t since = ledger.loans()[0].since_ms;
+  for (int i = 0; i < 100; ++i) {
+    Lend();
+    ASSERT_EQ(ledger.loans().size(), 1u);
+    EXPECT_GT(ledger.loans()[0].expires_ms, now);
+  }
+  EXPECT_EQ(ledger.loans()[0].id, id);
+  EXPECT_EQ(ledger.loans()[0].since_ms, since);
+}
+
+TEST_F(LedgerTest, SmallChangesOfNeedLeaveTheLoanAlone) {
+  Add("a", 700);
+  Add("b", 30);
+  Lend();
+  for (const std::int64_t need : {705, 690, 715, 697}) {
+    members[0].need = need;
+    Lend();
+    EXPECT_EQ(ledger.loans()[0].amount, 200);
+  }
+}
+
+TEST_F(LedgerTest, WithoutRenewalALoanRunsOutAtItsTerm) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  members[0].may_renew = members[0].may_borrow = false;
+  for (int i = 0; i < 9; ++i) {
+    Lend();
+    EXPECT_EQ(shares[0].borrowed, 100);
+  }
+  Lend();
+  EXPECT_EQ(shares[0].borrowed, 0);
+}
+
+TEST_F(LedgerTest, PastTheLeadersDeadlineNothingOpensOrGrows) {
+  Add("a", 600);
+  Add("b", 30);
+  Add("c", 700);
+  Lend(false);
+  EXPECT_TRUE(ledger.loans().empty());
+  members[2].need = 100;
+  Lend();
+  const std::int64_t held = shares[0].borrowed;
+  ASSERT_GT(held, 0);
+  members[0].need = 1500;
+  for (int i = 0; i < 30; ++i) Lend(false);
+  EXPECT_EQ(shares[0].borrowed, held) << "renewed, not enlarged";
+}
+
+TEST_F(LedgerTest, ARecalledLenderLendsNothingForAQuantum) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  ledger.Recall(ledger.loans()[0].id, now);
+  const std::int64_t recalled = now;
+  while (now < recalled + 9'000) {
+    Lend();
+    EXPECT_EQ(shares[1].lent, 0);
+  }
+  Lend();
+  EXPECT_GT(shares[1].lent, 0);
+}
+
+TEST_F(LedgerTest, WhoAlwaysBorrowsIsServedAfterWhoDoesNot) {
+  Add("a", 1000);
+  Add("b", 30);
+  Add("c", 500);
+  for (int i = 0; i < 60; ++i) Lend();  // a alone borrows and pays
+  EXPECT_LT(ledger.credits(0), 0);
+  EXPECT_GT(ledger.credits(1), 0);
+  members[2].need = 1000;
+  Lend();
+  EXPECT_GT(shares[2].borrowed, shares[0].borrowed);
+}
+
+TEST_F(LedgerTest, AVmThatLeavesTakesItsLoansAlong) {
+  Add("a", 600);
+  Add("b", 30);
+  for (int i = 0; i < 5; ++i) Lend();
+  ledger.Leave(1);
+  EXPECT_TRUE(ledger.loans().empty());
+  members.pop_back();
+  shares.pop_back();
+  Lend();
+  EXPECT_EQ(shares[0].borrowed, 0);
+}
+
+TEST_F(LedgerTest, UnknownNeedNeitherLendsNorBorrows) {
+  Add("a", 1000);
+  Add("b", 30);
+  members[1].need.reset();
+  Lend();
+  EXPECT_TRUE(ledger.loans().empty());
+  members[1].need = 30;
+  members[0].need.reset();
+  Lend();
+  EXPECT_TRUE(ledger.loans().empty());
+}
+
+TEST_F(LedgerTest, BonusCreditFadesWithDebt) {
+  Add("a", 1000);
+  Add("b", 30);
+  EXPECT_EQ(ledger.BonusCredit(0, 1e6), 1);
+  for (int i = 0; i < 6; ++i) Lend();
+  EXPECT_LT(ledger.BonusCredit(0, 4e6), 1);
+  EXPECT_GT(ledger.BonusCredit(0, 4e6), 0);
+  EXPECT_EQ(ledger.BonusCredit(0, 1000), 0);
+  EXPECT_EQ(ledger.BonusCredit(1, 1000), 1);
+}
+
+}  // namespace
+}  // namespace whorl::partition
