@@ -24,7 +24,7 @@ std::string Plural(std::int64_t count, std::string_view unit) {
 // In the largest unit that still says something: 90 seconds, 20 minutes, 3 hours.
 std::string MoreTime(std::int64_t seconds) {
   if (seconds <= 120) return Plural(seconds, "more second");
-  if (seconds <= 120 * 60) return Plural((seconds + 59) / 60, "more minute");
+  if (seconds <= 7200) return Plural((seconds + 59) / 60, "more minute");
   return Plural((seconds + 3599) / 3600, "more hour");
 }
 
