@@ -127,6 +127,17 @@ std::string CrdsPage() {
       "than its owner "
       "asked\nfor, with the reason InvalidMode, InvalidPolicy, NamespaceMode, PolicyMaxMode or Paused "
       "([annotations](annotations.md)).\n";
+  out +=
+      "\nThe guard's checks, in their order; the first that speaks is the reason of Partitioned:\n\n"
+      "| reason | what it saw | what it did |\n|---|---|---|\n"
+      "| DedicatedCpus | the VM has dedicated CPUs | left it as found |\n"
+      "| SampleTooOld | no sample for 5 s | closed its loans; it holds its entitlement |\n"
+      "| AboveLimit | more was wanted than the limit the VM's owner set | set the limit |\n"
+      "| StepTooLarge | the rise was larger than the policy's stepMillicores | rises in steps |\n"
+      "| Flapping | the allocation changed direction too often in the last minute | does not rise for now |\n"
+      "| AboveCapacity | the node's capacity is held by others | gave what is left |\n"
+      "| BelowRequest | what is left is below the pod's request | left it as found |\n"
+      "| FloorsExceedCapacity | the floors of this node's VMs do not fit its capacity | lowered this floor |\n";
   return out;
 }
 
