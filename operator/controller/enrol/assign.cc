@@ -25,10 +25,11 @@ bool SamePolicy(const crd::PartitionPolicy& a, const crd::PartitionPolicy& b) {
 bool SameOrders(const NodeAssignment& a, const NodeAssignment& b) {
   return a.node == b.node && a.agent_pod == b.agent_pod && a.agent_ip == b.agent_ip && a.allocatable == b.allocatable &&
          a.other_requests == b.other_requests && a.reserve == b.reserve && a.cap == b.cap && a.lease == b.lease &&
-         std::equal(a.vms.begin(), a.vms.end(), b.vms.begin(), b.vms.end(), [](const Resolution& x, const Resolution& y) {
-           return x.subject == y.subject && x.mode.mode == y.mode.mode && x.enrolment == y.enrolment &&
-                  SamePolicy(*x.policy, *y.policy);
-         });
+         std::equal(a.vms.begin(), a.vms.end(), b.vms.begin(), b.vms.end(),
+                    [](const Resolution& x, const Resolution& y) {
+                      return x.subject == y.subject && x.mode.mode == y.mode.mode && x.enrolment == y.enrolment &&
+                             SamePolicy(*x.policy, *y.policy);
+                    });
 }
 
 std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std::vector<Resolution>& rows) {

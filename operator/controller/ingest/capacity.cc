@@ -29,7 +29,9 @@ CapacityBook CpuCapacity(const CapacityFacts& facts) {
   if (facts.other_use_p95)
     use = (std::max<std::int64_t>(0, Count(*facts.other_use_p95)) + kGrain - 1) / kGrain * kGrain;
   CapacityBook book;
-  book.others = MilliCores{std::max(Count(facts.other_requests), use)};
+  // An administrator who says how much CPU is for VMs has counted the rest of
+  // the node himself: its use of this minute does not move the VMs' shares then.
+  book.others = MilliCores{facts.cap ? Count(facts.other_requests) : std::max(Count(facts.other_requests), use)};
   if (!facts.allocatable) return book;
   const std::int64_t rest = Count(*facts.allocatable) - Count(facts.reserve) - Count(book.others);
   std::int64_t capacity = std::max<std::int64_t>(0, rest);

@@ -37,9 +37,10 @@ struct CapacityBook {
   MilliCores others{0};                // what was taken off for everything outside
 };
 
-// allocatable - reserve - max(requests, recent use) of everything else, and no
-// more than the cap. Never negative. Recent use is rounded up to 50m, so that
-// its noise does not move every VM's share each second. Pure.
+// allocatable - reserve - max(requests, recent use) of everything else. Where a
+// policy caps the capacity: the cap, and no more than allocatable - reserve -
+// requests of everything else. Never negative. Recent use is rounded up to 50m,
+// so that its noise does not move every VM's share each second. Pure.
 CapacityBook CpuCapacity(const CapacityFacts& facts);
 
 }  // namespace whorl::controller

@@ -388,6 +388,7 @@ void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
   auto& report = vm.report;
   const std::string to = soft ? (report.weight ? std::to_string(*report.weight) : std::string("unknown"))
                               : (report.limit_read ? crd::LimitText(report.limit) : std::string("unknown"));
+  vm.in_force = to;
   LimitMove move{soft ? "CPU weight" : "CPU limit", vm.usual, to, std::nullopt};
   const auto tell = [&](crd::EventReason reason, std::string note) {
     Tell(vm, reason, std::move(note), now);
@@ -442,9 +443,7 @@ void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
 
 void NodeSession::Restored(Vm& vm, std::string_view why, Time now) {
   const bool soft = Soft(vm.row);
-  const std::string from = soft ? (vm.report.weight ? std::to_string(*vm.report.weight) : std::string("unknown"))
-                                : (vm.report.limit_read ? crd::LimitText(vm.report.limit) : std::string("unknown"));
-  LimitMove move{soft ? "CPU weight" : "CPU limit", from, KnobText(vm.found, soft), std::nullopt};
+  LimitMove move{soft ? "CPU weight" : "CPU limit", vm.in_force, KnobText(vm.found, soft), std::nullopt};
   vm.report.held = false;
   vm.story = Story::kUnheld;
   vm.calm_ticks = 0;

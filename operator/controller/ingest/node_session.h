@@ -65,7 +65,8 @@ class NodeSession {
     api::CpuKnobs found;         // before anything of ours
     VmReport report;
     Story story = Story::kUnheld;
-    std::string usual;  // the limit before the story began, as text
+    std::string usual;     // the limit before the story began, as text
+    std::string in_force;  // as last read back after a plan of ours
     int calm_ticks = 0;
     bool was_blind = false;
     std::string foreign;  // last foreign writer told

@@ -40,7 +40,7 @@ struct VmReport {
   std::optional<MilliCores> limit;      // quota on the pod as read back; see limit_read
   bool limit_read = false;              // false: limit says nothing
   std::optional<std::uint32_t> weight;  // as read back
-  std::optional<Episode> episode;        // the open alarm, else the last one
+  std::optional<Episode> episode;       // the open alarm, else the last one
   LoanSpan lent;
   LoanSpan borrowed;
   bool held = false;         // a limit or weight of ours is in force

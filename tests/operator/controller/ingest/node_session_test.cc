@@ -1,0 +1,281 @@
+#include "operator/controller/ingest/node_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/fake/fake_agent.h"
+#include "tests/operator/controller/rows.h"
+
+namespace whorl::controller {
+namespace {
+
+using test::MakeAssignment;
+using test::MakePolicy;
+using test::MakeRow;
+using ::testing::HasSubstr;
+
+// A session and its node, run second by second.
+struct World {
+  explicit World(std::vector<Resolution> rows) {
+    for (const auto& row : rows) node.Add(row.enrolment->pod_uid, ++seed);
+    Assign(std::move(rows));
+  }
+  void Assign(std::vector<Resolution> rows) {
+    auto assignment = std::make_shared<const NodeAssignment>(MakeAssignment(std::move(rows)));
+    auto reply = node.Enrol(NodeSession::ToEnrol(*assignment, epoch));
+    ASSERT_TRUE(reply) << reply.error().message;
+    session.Admit(assignment, *reply, node.now);
+    Take();
+  }
+  void Run(int seconds, Authority authority = Authority::kFull) {
+    for (int i = 0; i < seconds; ++i) {
+      const auto frame = node.Second();
+      if (auto plan = session.Tick(frame, authority, epoch)) {
+        auto receipt = node.Apply(*plan);
+        ASSERT_TRUE(receipt);
+        session.Settle(*receipt, node.now);
+      }
+      Take();
+    }
+  }
+  void Take() {
+    for (auto& h : session.TakeHappenings()) told.push_back(std::move(h));
+  }
+  const VmReport& Of(const std::string& name) const {
+    for (const auto& vm : session.report().vms) {
+      if (vm.resolution.subject.name == name) return vm;
+    }
+    throw std::runtime_error("no report of " + name);
+  }
+  std::vector<Happening> Told(const std::string& name, crd::EventReason reason) const {
+    std::vector<Happening> out;
+    for (const auto& h : told) {
+      if (h.subject.name == name && h.reason == reason) out.push_back(h);
+    }
+    return out;
+  }
+
+  fake::FakeNode node{"node-1"};
+  BaselineBank bank;
+  NodeSession session{"node-1", bank};
+  std::uint64_t epoch = 3;
+  std::uint64_t seed = 0;
+  std::vector<Happening> told;
+};
+
+constexpr int kLearn = 150;
+
+World ThreeEnforced() {
+  return World({MakeRow("batch-1", Mode::kEnforce), MakeRow("db-1", Mode::kEnforce), MakeRow("web-1", Mode::kEnforce)});
+}
+
+TEST(NodeSession, LearnsAndSaysOnceThatItHas) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(5);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kLearning);
+  EXPECT_FALSE(world.Of("db-1").assessment.score.has_value());
+  world.Run(kLearn);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  EXPECT_TRUE(world.Of("db-1").assessment.score.has_value());
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kBaselineReady).size(), 1u);
+}
+
+TEST(NodeSession, SendsNoPlanForVmsThatAreOnlyObserved) {
+  World world({MakeRow("db-1", Mode::kObserve), MakeRow("web-1", Mode::kRecommend)});
+  world.Run(20);
+  EXPECT_TRUE(world.node.plans.empty());
+}
+
+TEST(NodeSession, TellsWhichFeaturesMadeABusyGuestDeviate) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  world.node.guests.at("db-1-pod").vm->demand = 900;
+  world.Run(30);
+  const auto told = world.Told("db-1", crd::EventReason::kBehaviorDeviating);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0].note, HasSubstr("cpu"));
+  EXPECT_THAT(told[0].note, HasSubstr("threshold of"));
+  EXPECT_THAT(told[0].note, HasSubstr("whorl.dev/mode=off"));
+  ASSERT_TRUE(world.Of("db-1").episode.has_value());
+  EXPECT_FALSE(world.Of("db-1").episode->closed.has_value());
+}
+
+TEST(NodeSession, LendsAnIdleNeighboursCpuToABusyGuestAndTakesItBack) {
+  World world = ThreeEnforced();
+  world.Run(kLearn);
+  world.node.guests.at("db-1-pod").vm->demand = 900;
+  world.Run(30);
+  EXPECT_TRUE(world.Of("db-1").borrowed.open());
+  EXPECT_FALSE(world.session.report().loans.empty());
+  EXPECT_EQ(world.session.report().loans.front().borrower, "default/db-1");
+  const auto raised = world.Told("db-1", crd::EventReason::kLimitRaised);
+  ASSERT_EQ(raised.size(), 1u);
+  EXPECT_FALSE(raised[0].from.empty());
+  EXPECT_NE(raised[0].from, raised[0].to);
+  EXPECT_TRUE(raised[0].until.has_value());
+  EXPECT_THAT(raised[0].note, HasSubstr("whorl.dev/mode=observe"));
+
+  world.node.guests.at("db-1-pod").vm->demand = 20;
+  world.Run(120);
+  EXPECT_FALSE(world.Of("db-1").borrowed.open());
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kLimitRestored).size(), 1u);
+}
+
+TEST(NodeSession, NeverPlansAboveCapacity) {
+  World world = ThreeEnforced();
+  world.Run(kLearn);
+  for (auto& [uid, guest] : world.node.guests) guest.vm->demand = 900;
+  world.Run(60);
+  ASSERT_FALSE(world.node.plans.empty());
+  for (const auto& plan : world.node.plans) {
+    std::int64_t sum = 0;
+    for (const auto& directive : plan.directives()) sum += directive.allocation_millicores();
+    EXPECT_LE(sum, plan.capacity_millicores());
+    EXPECT_LE(plan.capacity_millicores(), 1200);
+    EXPECT_EQ(plan.epoch(), 3u);
+    EXPECT_EQ(plan.lease_millis(), 30'000u);
+  }
+}
+
+TEST(NodeSession, GivesBackWhatItHeldWhenAVmOptsOut) {
+  World world = ThreeEnforced();
+  world.Run(kLearn);
+  ASSERT_TRUE(world.node.guests.at("db-1-pod").held);
+  world.Assign({MakeRow("batch-1", Mode::kEnforce), MakeRow("web-1", Mode::kEnforce)});
+  EXPECT_FALSE(world.node.guests.at("db-1-pod").held);
+  EXPECT_EQ(world.node.guests.at("db-1-pod").now.quota_us(), -1);
+  const auto told = world.Told("db-1", crd::EventReason::kLimitRestored);
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.back().to, "none");
+  EXPECT_EQ(world.session.report().vms.size(), 3u);  // until the next tick
+  world.Run(1);
+  EXPECT_EQ(world.session.report().vms.size(), 2u);
+}
+
+TEST(NodeSession, SendsAnEmptyPlanWhenThePolicyIsPausedAndDrained) {
+  World world({MakeRow("db-1", Mode::kEnforce), MakeRow("web-1", Mode::kEnforce)});
+  world.Run(20);
+  ASSERT_TRUE(world.node.guests.at("db-1-pod").held);
+  auto paused = std::make_shared<crd::PartitionPolicy>(*MakePolicy());
+  paused->generation = 2;
+  paused->engine.pause = Pause::kHoldAndDrain;
+  world.Assign({MakeRow("db-1", Mode::kObserve, paused), MakeRow("web-1", Mode::kObserve, paused)});
+  world.Run(2);
+  EXPECT_FALSE(world.node.guests.at("db-1-pod").held);
+  ASSERT_EQ(world.Told("db-1", crd::EventReason::kLimitRestored).size(), 1u);
+  EXPECT_THAT(world.Told("db-1", crd::EventReason::kLimitRestored)[0].note, HasSubstr("HoldAndDrain"));
+  const auto plans = world.node.plans.size();
+  world.Run(5);
+  EXPECT_EQ(world.node.plans.size(), plans);  // nothing held, nothing to say
+}
+
+TEST(NodeSession, KeepsTheBaselineOfAVmThatComesBackOnAnotherNode) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  ASSERT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  world.Assign({});
+
+  NodeSession other("node-2", world.bank);
+  auto assignment = std::make_shared<const NodeAssignment>(MakeAssignment({MakeRow("db-1", Mode::kObserve)}));
+  auto reply = world.node.Enrol(NodeSession::ToEnrol(*assignment, world.epoch));
+  ASSERT_TRUE(reply);
+  other.Admit(assignment, *reply, world.node.now);
+  for (int i = 0; i < 5; ++i) other.Tick(world.node.Second(), Authority::kFull, world.epoch);
+  EXPECT_EQ(other.report().vms.at(0).assessment.state, State::kNormal);
+}
+
+TEST(NodeSession, CallsAVmBlindWithTheAgentsOwnReason) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.node.guests.at("db-1-pod").present = false;
+  world.Assign({MakeRow("db-1", Mode::kObserve)});
+  EXPECT_TRUE(world.session.SomePodMissing());
+  world.Run(8);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kBlind);
+  EXPECT_FALSE(world.Of("db-1").assessment.score.has_value());
+  const auto told = world.Told("db-1", crd::EventReason::kAgentBlind);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0].note, HasSubstr("no QEMU runs in the pod's cgroup"));
+}
+
+TEST(NodeSession, CallsEveryVmBlindFiveSecondsAfterTheConnectionBroke) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  const auto assignment = MakeAssignment({MakeRow("db-1", Mode::kObserve), MakeRow("web-1", Mode::kObserve)});
+  world.session.Unseen(world.node.now, "connection refused", assignment);
+  EXPECT_FALSE(world.session.report().connected);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  world.session.Unseen(world.node.now + Seconds{6}, "connection refused", assignment);
+  world.Take();
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kBlind);
+  EXPECT_EQ(world.Of("web-1").blind_reason, "connection refused");
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kAgentBlind).size(), 1u);
+  // And sees again without having forgotten anything.
+  world.Run(3);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+}
+
+TEST(NodeSession, TellsARefusedDirectiveOnceAndKeepsTheReason) {
+  World world({MakeRow("db-1", Mode::kEnforce), MakeRow("web-1", Mode::kEnforce)});
+  world.node.refuse_reason = "BelowRequest";
+  world.Run(10);
+  EXPECT_EQ(world.Of("db-1").refusal, "BelowRequest");
+  EXPECT_FALSE(world.Of("db-1").held);
+  ASSERT_EQ(world.Told("db-1", crd::EventReason::kPlanRefused).size(), 1u);
+  EXPECT_THAT(world.Told("db-1", crd::EventReason::kPlanRefused)[0].note, HasSubstr("BelowRequest"));
+  world.node.refuse_reason.clear();
+  world.Run(2);
+  EXPECT_TRUE(world.Of("db-1").refusal.empty());
+}
+
+TEST(NodeSession, TellsOfAForeignWriterWithFileAndValues) {
+  World world({MakeRow("db-1", Mode::kEnforce)});
+  world.Run(5);
+  for (int i = 0; i < 3; ++i) {
+    auto frame = world.node.Second();
+    auto* foreign = frame.mutable_vms(0)->mutable_foreign();
+    foreign->set_knob("cpu.cfs_quota_us");
+    foreign->set_expected("60000");
+    foreign->set_seen("20000");
+    world.session.Tick(frame, Authority::kFull, world.epoch);
+    world.Take();
+  }
+  const auto told = world.Told("db-1", crd::EventReason::kForeignWriter);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0].note, HasSubstr("cpu.cfs_quota_us was set to 20000"));
+}
+
+TEST(NodeSession, RisesAboveTheSequenceTheAgentHasSeen) {
+  World world({MakeRow("db-1", Mode::kEnforce)});
+  auto description = world.node.Description();
+  description.set_last_sequence(500);
+  world.session.Connected(description);
+  world.Run(1);
+  ASSERT_FALSE(world.node.plans.empty());
+  EXPECT_EQ(world.node.plans.front().sequence(), 501u);
+}
+
+TEST(NodeSession, OpensNoLoanWhileItMayOnlyRenew) {
+  World world = ThreeEnforced();
+  world.Run(kLearn);
+  ASSERT_TRUE(world.session.report().loans.empty());
+  world.node.guests.at("db-1-pod").vm->demand = 900;
+  world.Run(20, Authority::kRenewOnly);
+  EXPECT_TRUE(world.session.report().loans.empty());
+  EXPECT_TRUE(world.node.guests.at("db-1-pod").held);  // what was held is renewed
+}
+
+TEST(NodeSession, NeverMovesAGuestWithDedicatedCpus) {
+  auto row = MakeRow("db-1", Mode::kEnforce);
+  row.enrolment->dedicated_cpus = true;
+  EXPECT_EQ(NodeSession::ToEnrol(MakeAssignment({row}), 1).pods(0).mode(), api::MODE_OBSERVE);
+  World world({row, MakeRow("web-1", Mode::kEnforce)});
+  world.Run(20);
+  for (const auto& plan : world.node.plans) {
+    for (const auto& directive : plan.directives()) EXPECT_NE(directive.pod_uid(), "db-1-pod");
+  }
+}
+
+}  // namespace
+}  // namespace whorl::controller

@@ -1,0 +1,89 @@
+#include "operator/controller/ingest/translate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace whorl::controller {
+namespace {
+
+TEST(ToSample, MasksWhatIsNotClaimedNotSentOrNoNumber) {
+  api::VmSample wire;
+  wire.set_valid(0b1011);
+  wire.add_raw(5);
+  wire.add_raw(std::numeric_limits<double>::quiet_NaN());
+  wire.add_raw(7);  // not claimed
+  const auto sample = ToSample(wire, VmHandle{2});
+  EXPECT_TRUE(sample.valid.Has(Feature::kCpuUsage));
+  EXPECT_EQ(sample.valid.count(), 1);  // the fourth is claimed but was not sent
+  EXPECT_EQ(sample.raw[0], 5);
+  EXPECT_FALSE(sample.cpu_limit.has_value());
+}
+
+TEST(ToSample, IgnoresFeaturesOfANewerAgent) {
+  api::VmSample wire;
+  wire.set_valid(0xFFFFFFFF);
+  for (int i = 0; i < 40; ++i) wire.add_raw(i);
+  EXPECT_EQ(ToSample(wire, VmHandle{0}).valid.count(), static_cast<int>(kFeatureCount));
+}
+
+TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
+  const std::map<VmHandle, std::string> pods{{VmHandle{0}, "a"}, {VmHandle{1}, "b"}};
+  const auto pod_of = [&](VmHandle vm) -> const std::string* {
+    const auto it = pods.find(vm);
+    return it == pods.end() ? nullptr : &it->second;
+  };
+  Plan plan;
+  plan.sequence = 9;
+  plan.capacity = MilliCores{1500};
+  CpuDirective directive;
+  directive.vm = VmHandle{0};
+  directive.allocation = MilliCores{700};
+  directive.quota = MilliCores{700};
+  directive.shares = 512;
+  plan.directives = {directive};
+  directive.vm = VmHandle{7};  // unknown
+  plan.directives.push_back(directive);
+  Loan loan;
+  loan.id = 4;
+  loan.lender = VmHandle{1};
+  loan.borrower = VmHandle{0};
+  loan.amount = MilliCores{200};
+  loan.recall = {MilliCores{90}, 250, Millis{250}};
+  plan.loans = {loan};
+  const auto wire = ToWire(plan, {5, 11, Seconds{30}}, pod_of);
+  EXPECT_EQ(wire.epoch(), 5u);
+  EXPECT_EQ(wire.sequence(), 11u);
+  EXPECT_EQ(wire.frame_sequence(), 9u);
+  EXPECT_EQ(wire.lease_millis(), 30'000u);
+  ASSERT_EQ(wire.directives_size(), 1);
+  EXPECT_EQ(wire.directives(0).pod_uid(), "a");
+  EXPECT_EQ(wire.directives(0).quota_millicores(), 700);
+  ASSERT_EQ(wire.loans_size(), 1);
+  EXPECT_EQ(wire.loans(0).lender_pod_uid(), "b");
+  EXPECT_EQ(wire.loans(0).recall_use_above_millicores(), 90);
+  EXPECT_EQ(wire.loans(0).recall_for_millis(), 250u);
+}
+
+TEST(ToWire, KeepsTheLeaseWithinWhatAgentsTake) {
+  const auto none = [](VmHandle) -> const std::string* { return nullptr; };
+  EXPECT_EQ(ToWire({}, {1, 1, Seconds{0}}, none).lease_millis(), 1000u);
+  EXPECT_EQ(ToWire({}, {1, 1, Seconds{9999}}, none).lease_millis(), 300'000u);
+}
+
+TEST(LimitOf, KeepsNoQuotaApartFromNotRead) {
+  api::CpuKnobs knobs;
+  EXPECT_FALSE(LimitOf(knobs).read);
+  knobs.set_quota_us(-1);
+  EXPECT_TRUE(LimitOf(knobs).read);
+  EXPECT_FALSE(LimitOf(knobs).limit.has_value());
+  knobs.set_quota_us(50'000);
+  EXPECT_FALSE(LimitOf(knobs).read);  // without a period it says nothing
+  knobs.set_period_us(100'000);
+  EXPECT_EQ(LimitOf(knobs).limit, MilliCores{500});
+}
+
+}  // namespace
+}  // namespace whorl::controller
