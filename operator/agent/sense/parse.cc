@@ -193,20 +193,6 @@ Result<CpuMax> ParseCpuMax(std::string_view text) {
   return CpuMax{*number, *period};
 }
 
-Result<std::uint64_t> ParseBusyTicks(std::string_view text) {
-  auto line = TakeLine(text);
-  if (TakeWord(line) != "cpu") return Fail(Code::kInvalid, "the first line is not \"cpu\"");
-  // user nice system idle iowait irq softirq steal; guest time is part of user.
-  std::uint64_t busy = 0;
-  for (int column = 0; column < 8; ++column) {
-    const auto value = Number<std::uint64_t>(TakeWord(line));
-    if (!value) return Fail(value.error().In("cpu"));
-    if (column == 3 || column == 4) continue;
-    if (auto added = Add(busy, *value); !added) return Fail(added.error().In("cpu"));
-  }
-  return busy;
-}
-
 Result<std::vector<CgroupMembership>> ParseProcCgroup(std::string_view text) {
   std::vector<CgroupMembership> lines;
   while (!text.empty()) {

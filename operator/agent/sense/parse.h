@@ -53,10 +53,6 @@ struct CpuMax {
 };
 Result<CpuMax> ParseCpuMax(std::string_view text);
 
-// The first line of /proc/stat: time not idle and not waiting for I/O, over
-// all CPUs, in clock ticks.
-Result<std::uint64_t> ParseBusyTicks(std::string_view text);
-
 // One line of /proc/<pid>/cgroup. controllers is empty for cgroup v2.
 struct CgroupMembership {
   std::string controllers;

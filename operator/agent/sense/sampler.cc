@@ -1,7 +1,5 @@
 #include "operator/agent/sense/sampler.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 namespace whorl::agent {
@@ -21,9 +19,7 @@ Sampler::Sampler(const VmFinder& finder, const CgroupTree& tree, SyscallSampler*
       syscalls_(syscalls),
       domains_(domains),
       clock_(clock),
-      scratch_(kScratchBytes) {
-  if (auto stat = TextFile::Open(finder.proc_root() + "/stat")) node_stat_ = std::move(*stat);
-}
+      scratch_(kScratchBytes) {}
 
 const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods) {
   if (domains_ != nullptr) domains_->CutIfStuck();
@@ -124,13 +120,15 @@ void Sampler::Forget(std::map<std::string, Vm>::iterator vm) {
 
 void Sampler::MeasureOthers(Millis now) {
   other_millicores_.reset();
-  const auto text = node_stat_.is_open() ? node_stat_.Read(scratch_) : Fail(Code::kNotFound, "/proc/stat");
-  const auto busy = text ? ParseBusyTicks(*text) : Fail(text.error());
-  if (!busy) {
+  if (!all_pods_ && !vms_.empty()) {
+    if (auto gauge = PodsGauge::Open(vms_.begin()->second.sensor.place().dirs)) all_pods_ = std::move(*gauge);
+  }
+  const auto all = all_pods_ ? all_pods_->UsageMicros() : Fail(Code::kNotFound, "no pod seen yet");
+  if (!all) {
     before_.reset();
     return;
   }
-  NodeUse use{now, *busy, {}};
+  NodeUse use{now, *all, {}};
   bool measured = true;
   double enrolled = 0;
   for (const auto& vm : readings_) {
@@ -148,12 +146,10 @@ void Sampler::MeasureOthers(Millis now) {
       enrolled += micros - earlier->second;
     }
   }
-  if (before_ && now > before_->at && *busy >= before_->busy_ticks && measured) {
-    static const double ticks_per_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
-    const double seconds = static_cast<double>((now - before_->at).count()) / 1000.0;
-    const double node = static_cast<double>(*busy - before_->busy_ticks) / ticks_per_second;
-    const double others = (node - enrolled / 1e6) / seconds * 1000.0;
-    // Whole clock ticks against microseconds: below 0 is rounding, not use.
+  if (before_ && now > before_->at && *all >= before_->all_pods_micros && measured) {
+    const double milliseconds = static_cast<double>((now - before_->at).count());
+    const double others = (static_cast<double>(*all - before_->all_pods_micros) - enrolled) / milliseconds;
+    // The files are not read in one instant: a little below 0 is that, not use.
     other_millicores_ = static_cast<std::int64_t>(std::max(others, 0.0));
   }
   before_ = std::move(use);

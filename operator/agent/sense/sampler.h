@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "operator/agent/act/cpu_files.h"
 #include "operator/agent/sense/domain_reader.h"
+#include "operator/agent/sense/pods_gauge.h"
 #include "operator/agent/sense/syscalls.h"
 #include "operator/agent/sense/vm_sensor.h"
 
@@ -34,8 +35,9 @@ class Sampler {
   // and looked for again soon. The result stays valid until the next call.
   const std::vector<VmReading>& Tick(const std::vector<std::string>& pods);
 
-  // CPU used by everything but the pods of the last two ticks; nullopt when
-  // one of them, or the node, was not measured at both.
+  // CPU used by all pods of the node but those of the last two ticks; nullopt
+  // when one of them, or the sum, was not measured at both. What runs outside
+  // pods is not in it: a node's allocatable has it taken off already.
   std::optional<std::int64_t> other_cpu_millicores() const { return other_millicores_; }
   // Why a pod is not, or not fully, measured; empty when it is.
   std::string Trouble(const std::string& pod_uid) const;
@@ -61,10 +63,10 @@ class Sampler {
   Millis look_again_{0};
   std::vector<VmReading> readings_;
   std::vector<char> scratch_;
-  TextFile node_stat_;
+  std::optional<PodsGauge> all_pods_;
   struct NodeUse {
     Millis at{0};
-    std::uint64_t busy_ticks = 0;
+    std::uint64_t all_pods_micros = 0;
     std::map<std::string, double> pod_micros;
   };
   std::optional<NodeUse> before_;

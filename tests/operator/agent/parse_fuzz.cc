@@ -19,7 +19,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(ParseSchedstat(text));
   static_cast<void>(ParseTaps(text));
   static_cast<void>(ParseCpuMax(text));
-  static_cast<void>(ParseBusyTicks(text));
   static_cast<void>(ParseCgroupMounts(text));
   static_cast<void>(IsVcpuThread(text));
   static_cast<void>(IsQemu(text));

@@ -496,6 +496,10 @@ TEST_F(HolderTest, WhenTheBorrowerCannotBeLoweredTheLenderIsNotRaised) {
   holder_.Recall(7, clock_.Monotonic(), "need");
   EXPECT_EQ(Quota("db-1"), "100000");
   EXPECT_EQ(Quota("web-1"), "40000");
+  ASSERT_EQ(holder_.loans().size(), 1u) << "the loan stands, to be recalled again";
+  holder_.Recall(7, clock_.Monotonic(), "need");
+  EXPECT_EQ(Quota("db-1"), "60000");
+  EXPECT_EQ(Quota("web-1"), "80000");
 }
 
 // --- cgroup v2

@@ -106,12 +106,6 @@ TEST(Parse, CpuMaxKnowsNoLimitFromAnUnreadableOne) {
     EXPECT_FALSE(ParseCpuMax(text)) << text;
 }
 
-TEST(Parse, CountsBusyTicksWithoutIdleAndWaiting) {
-  EXPECT_EQ(*ParseBusyTicks("cpu  10 20 30 4000 500 6 7 8 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n"), 10u + 20 + 30 + 6 + 7 + 8);
-  EXPECT_FALSE(ParseBusyTicks("cpu0 1 1 1 1 1 1 1 1\n"));
-  EXPECT_FALSE(ParseBusyTicks("cpu  1 2 3\n"));
-}
-
 TEST(Parse, ReadsAllHierarchiesOfARecordedQemu) {
   const auto lines = ParseProcCgroup(Section(Recording("cgroups.txt"), "qemu: cat"));
   ASSERT_TRUE(lines);
