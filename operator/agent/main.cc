@@ -103,13 +103,16 @@ int Serve(const Flags& flags) {
 
   std::unique_ptr<SyscallSource> source;
   std::optional<SyscallSampler> syscalls;
+  std::string no_syscalls = "turned off by --syscalls=off";
   if (*duty) {
     auto loaded = LoadSyscallSource(layout->version() == CgroupVersion::kV2);
     if (loaded) {
       source = std::move(*loaded);
       syscalls.emplace(*source, **duty);
+      no_syscalls.clear();
     } else {
-      spdlog::warn("system calls are not counted: {}", loaded.error().message);
+      no_syscalls = loaded.error().message;
+      spdlog::warn("system calls are not counted: {}", no_syscalls);
     }
   }
   DomainReader domains({.proc_root = flags.node.proc_root});
@@ -135,7 +138,9 @@ int Serve(const Flags& flags) {
     serving.boot_id = boot->substr(0, boot->find('\n'));
   }
   Service::Hooks hooks;
-  hooks.capabilities = [node = flags.node] { return Probe(node).capabilities; };
+  auto known = flags.node;
+  known.syscalls = no_syscalls;
+  hooks.capabilities = [known] { return Probe(known).capabilities; };
   hooks.set_interval = [&loops](Millis interval) { loops->set_interval(interval); };
   auto service = Service::Start(serving, hooks, holder, board);
   if (!service) return Stop(service.error());

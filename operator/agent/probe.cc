@@ -145,8 +145,12 @@ ProbeReport Probe(const ProbeOptions& options) {
   list.push_back(::access((options.proc_root + "/self/schedstat").c_str(), R_OK) == 0
                      ? Can("run-queue-delay")
                      : Cannot("run-queue-delay", "the kernel has no /proc/<pid>/schedstat (CONFIG_SCHED_INFO)"));
-  const auto source = LoadSyscallSource(!v1);
-  list.push_back(source ? Can("syscalls", "eBPF CO-RE, raw_tp/sys_enter") : Cannot("syscalls", source.error().message));
+  std::string no_syscalls = options.syscalls.value_or("");
+  if (!options.syscalls) {
+    if (const auto source = LoadSyscallSource(!v1); !source) no_syscalls = source.error().message;
+  }
+  list.push_back(no_syscalls.empty() ? Can("syscalls", "eBPF CO-RE, raw_tp/sys_enter")
+                                     : Cannot("syscalls", no_syscalls));
 
   const auto with_libvirt =
       std::count_if(report.vms.begin(), report.vms.end(), [](const ProbedVm& vm) { return vm.has_libvirt; });

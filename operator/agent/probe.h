@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ struct ProbeOptions {
   std::string cgroup_root = "/sys/fs/cgroup";
   std::string proc_root = "/proc";
   std::string state_dir = "/run/whorl";
+  // Why system calls cannot be counted, "" when they can, where that is known
+  // already; else the program is loaded to find out.
+  std::optional<std::string> syscalls;
 };
 
 struct ProbedVm {

@@ -406,7 +406,11 @@ Status Holder::Bring(const Target& target, Millis expires, std::int64_t capacity
     } else {
       pod.entry = std::move(entry);
     }
-    return fail(held.error().code == Code::kRefused ? "ReadBackDiffers" : "WriteFailed", held.error().message);
+    auto why = held.error().message;
+    if (held.error().code == Code::kInvalid && options_.version == CgroupVersion::kV1) {
+      why += "; on cgroup v1 a pod's quota cannot be below that of one of its containers";
+    }
+    return fail(held.error().code == Code::kRefused ? "ReadBackDiffers" : "WriteFailed", why);
   }
   pod.entry = std::move(entry);
   pod.allocation = target.allocation;
@@ -466,25 +470,24 @@ void Holder::Recall(std::uint64_t id, Millis met, const std::string& why) {
   const api::Loan loan = found->second;
   const auto guard = journal_.Lock();
   if (!guard) return;
+  enum class Moved { kDone, kNotHeld, kFailed };
   const auto move = [&](const std::string& uid, std::int64_t by) {
     const auto pod = pods_.find(uid);
-    if (pod == pods_.end() || !pod->second.entry) return false;
+    if (pod == pods_.end() || !pod->second.entry) return Moved::kNotHeld;
     if (!journal_.Has(uid)) {  // the restorer was quicker
       ForgetHeld(pod->second);
-      return false;
+      return Moved::kNotHeld;
     }
     Target target{&pod->second, pod->second.allocation + by, pod->second.shares, pod->second.quota_millicores, nullptr};
-    if (target.allocation <= 0) return false;
+    if (target.allocation <= 0) return Moved::kFailed;
     if (target.shares) target.shares = Scale(*target.shares, pod->second.allocation, target.allocation);
     if (target.quota_millicores) *target.quota_millicores += by;
-    return Bring(target, pod->second.entry->expires, capacity_).has_value();
+    return Bring(target, pod->second.entry->expires, capacity_) ? Moved::kDone : Moved::kFailed;
   };
-  // The borrower first: only what it gave up can be given to the lender.
-  if (!move(loan.borrower_pod_uid(), -loan.amount_millicores())) {
-    counters_.write_errors++;
-  } else {
-    move(loan.lender_pod_uid(), loan.amount_millicores());
-  }
+  // The borrower first: only what it gave up can be given to the lender. While
+  // it cannot be lowered the loan stands, and the watch asks again.
+  if (move(loan.borrower_pod_uid(), -loan.amount_millicores()) == Moved::kFailed) return;
+  move(loan.lender_pod_uid(), loan.amount_millicores());
   loans_.erase(id);
   loans_version_++;
   counters_.recalls++;

@@ -26,6 +26,12 @@ Status LimitWriter::Hold(JournalEntry& entry, const std::vector<WantedKnob>& wan
   foreign = Check(entry);
   if (foreign) return Fail(Code::kConflict, foreign->file + " was set to " + foreign->seen + " by somebody else");
 
+  const bool changes = std::any_of(wanted.begin(), wanted.end(), [&](const WantedKnob& want) {
+    const auto* knob = FindKnob(entry, want.file);
+    return knob == nullptr || knob->wrote != want.text;
+  });
+  if (!changes) return journal_.Put(entry);  // the lease is renewed
+
   const JournalEntry before = entry;
   std::vector<std::pair<std::string, std::string>> undo;  // file, text before this call
   for (const auto& want : wanted) {
