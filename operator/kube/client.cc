@@ -120,7 +120,13 @@ Error ErrorOf(std::string_view verb, const std::string& what, const Response& re
   } else if (response.status == 404 && !is_status_object) {
     message += "; the server does not know this kind: are its CRDs installed?";
   }
-  return Error{CodeOfStatus(response.status), std::move(message)};
+  auto code = CodeOfStatus(response.status);
+  // Server-side apply of a field the schema does not have is answered with 500
+  // (seen on 1.36), although trying again cannot help.
+  if (response.status == 500 && message.find("failed to create typed patch object") != std::string::npos) {
+    code = Code::kInvalid;
+  }
+  return Error{code, std::move(message)};
 }
 
 Client::Client(std::unique_ptr<Transport> transport, std::unique_ptr<TokenSource> token, ClientOptions options,
@@ -249,6 +255,7 @@ Status Client::Watch(const ResourcePath& path, const WatchOptions& options,
   Request request;
   request.target = path.Target() + query;
   request.timeout = options.idle_timeout;
+  request.on_open = options.on_open;
   request.stop = std::move(stop);
 
   std::optional<Error> broken;

@@ -46,8 +46,9 @@ struct WatchOptions {
   std::string label_selector = {};
   std::string field_selector = {};
   std::string resource_version = {};
-  Seconds server_timeout{300};   // the server ends the watch then, so that a new token is taken
-  Millis idle_timeout{120'000};  // at least 90 s: bookmarks come about each minute
+  Seconds server_timeout{300};         // the server ends the watch then, so that a new token is taken
+  Millis idle_timeout{120'000};        // at least 90 s: bookmarks come about each minute
+  std::function<void()> on_open = {};  // the server has accepted the watch
 };
 
 struct WriteOptions {

@@ -86,6 +86,14 @@ void ReflectorLoop::Run(std::stop_token stop) {
       resource_version_.clear();
       continue;
     }
+    // Nothing was said for long. That is how a kind looks that does not change
+    // on a server whose etcd sends no progress (bookmarks then do not come); or
+    // the connection is dead, which the next one will show. Neither is a trouble.
+    if (ended.error().code == Code::kTimeout && lasted >= IdleTimeout()) {
+      std::scoped_lock lock(counters_mu_);
+      ++counters_.idle;
+      continue;
+    }
     Trouble(ended.error());
     // A line we could not read may have been a change: only a list tells. And a
     // server that never answers for this resourceVersion may have lost it (its
@@ -140,7 +148,8 @@ Status ReflectorLoop::WatchOnce(std::stop_token stop) {
   const auto longest = std::max(options_.min_watch.count(), options_.max_watch.count());
   watch.server_timeout =
       Seconds{std::uniform_int_distribution<std::int64_t>(options_.min_watch.count(), longest)(random_)};
-  watch.idle_timeout = std::max(options_.idle_timeout, kMinIdle);
+  watch.idle_timeout = IdleTimeout();
+  watch.on_open = [this] { Touch(); };
   std::optional<Error> broken;
   auto ended = client_.Watch(
       path_, watch,
@@ -181,6 +190,8 @@ Status ReflectorLoop::OnEvent(std::string_view type, JsonView object) {
   if (!Older(resource_version_, newest_)) newest_ = resource_version_;
   return {};
 }
+
+Millis ReflectorLoop::IdleTimeout() const { return std::max(options_.idle_timeout, kMinIdle); }
 
 std::optional<Millis> ReflectorLoop::AgeOfLastContact() const {
   const auto at = last_contact_.load();

@@ -44,6 +44,7 @@ struct ReflectorCounters {
   std::uint64_t events = 0;
   std::uint64_t bookmarks = 0;
   std::uint64_t gone = 0;         // 410: the resourceVersion was too old
+  std::uint64_t idle = 0;         // watches ended by us, because nothing was said for long
   std::uint64_t failures = 0;     // of lists and watches
   std::uint64_t undecodable = 0;  // objects left out of the store
 };
@@ -70,8 +71,9 @@ class ReflectorLoop {
   void Run(std::stop_token stop);
 
   bool HasSynced() const { return synced_.load(); }
-  // Since the server last said anything about this kind; nullopt: never. While
-  // nothing changes, bookmarks keep it to about a minute and a half.
+  // Since the server last said anything about this kind, be it only that it
+  // accepts a watch; nullopt: never. While nothing changes it stays below the
+  // idle timeout.
   std::optional<Millis> AgeOfLastContact() const;
   ReflectorCounters counters() const;
 
@@ -79,6 +81,7 @@ class ReflectorLoop {
   Status ListOnce(std::stop_token stop);
   Status WatchOnce(std::stop_token stop);
   Status OnEvent(std::string_view type, JsonView object);
+  Millis IdleTimeout() const;
   void Touch();
   void Trouble(const Error& error);
   void Undecodable(const ObjectKey& key, const Error& error);

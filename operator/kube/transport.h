@@ -29,6 +29,8 @@ struct Request {
   // (so a server that drips bytes does not hold us). Zero and negative values
   // are refused: to cpprest zero means "cancel at once".
   Millis timeout{30'000};
+  // Stream: called once the server has accepted it (200), before any line.
+  std::function<void()> on_open;
   std::stop_token stop;  // closes the connection; the call then fails with kRefused
 };
 

@@ -240,6 +240,7 @@ class CpprestTransport final : public Transport {
       if (!started) return Fail(started.error());
       auto answer = std::move(*started);
       if (answer.status_code() != 200) return Finish(answer, request, deadline, cancel, kMaxErrorBody);
+      if (request.on_open) request.on_open();
       LineSplitter lines;
       auto buffer = answer.body().streambuf();
       for (;;) {

@@ -48,6 +48,7 @@ struct Handle {
 struct Exchange {
   Response response;
   const Transport::OnLine* on_line = nullptr;  // null: collect the body
+  const std::function<void()>* on_open = nullptr;
   LineSplitter lines;
   std::optional<Error> broken;
   bool closed_by_us = false;
@@ -67,6 +68,10 @@ std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* user
       std::from_chars(line.data() + space + 1, line.data() + line.size(), exchange.response.status);
     }
     return size * count;
+  }
+  // The empty line after the headers.
+  if (line.empty() && exchange.response.status == 200 && exchange.on_line != nullptr && *exchange.on_open) {
+    (*exchange.on_open)();
   }
   const auto colon = line.find(':');
   if (colon == line.npos) return size * count;
@@ -155,6 +160,7 @@ class CurlTransport final : public Transport {
     if (easy == nullptr || handle->multi == nullptr) return Fail(Code::kInternal, "libcurl gave no handle");
     Exchange exchange;
     exchange.on_line = on_line;
+    exchange.on_open = &request.on_open;
     exchange.timeout = request.timeout;
     exchange.deadline = SteadyClock::now() + request.timeout;
 

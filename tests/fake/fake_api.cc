@@ -318,6 +318,7 @@ Result<Response> FakeApi::Stream(const Request& request, const kube::Transport::
     if (auto* error = std::get_if<Error>(&*failure)) return Fail(*error);
     return std::get<Response>(*failure);
   }
+  if (request.on_open) request.on_open();
   const auto [collection, query] = Split(request.target);
   std::unique_lock lock(mu_);
   const auto era = watch_era_;

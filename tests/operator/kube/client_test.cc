@@ -81,20 +81,21 @@ TEST_P(ClientMapsAnswers, ToCodeAndMessage) {
 
 INSTANTIATE_TEST_SUITE_P(
     Statuses, ClientMapsAnswers,
-    ::testing::Values(Answered{401, R"({"kind":"Status","reason":"Unauthorized","message":"Unauthorized"})",
-                               Code::kUnauthorized, "renew the expired token"},
-                      Answered{403, R"({"kind":"Status","reason":"Forbidden","message":"cannot get"})",
-                               Code::kUnauthorized, "cannot get; grant it by a Role"},
-                      Answered{404, R"({"kind":"Status","reason":"NotFound","message":"vm \"db-1\" not found"})",
-                               Code::kNotFound, "not found"},
-                      Answered{404, "404 page not found\n", Code::kNotFound, "are its CRDs installed?"},
-                      Answered{409, R"({"reason":"Conflict","message":"modified"})", Code::kConflict, "modified"},
-                      Answered{410, R"({"reason":"Expired","message":"too old"})", Code::kGone, "too old"},
-                      Answered{422, R"({"reason":"Invalid","message":"spec.x: Required"})", Code::kInvalid,
-                               "spec.x: Required"},
-                      Answered{429, "", Code::kUnavailable, ""},
-                      Answered{500, "<html>\nboom", Code::kUnavailable, "<html> boom"},
-                      Answered{504, "", Code::kTimeout, ""}, Answered{302, "", Code::kInternal, ""}));
+    ::testing::Values(
+        Answered{401, R"({"kind":"Status","reason":"Unauthorized","message":"Unauthorized"})", Code::kUnauthorized,
+                 "renew the expired token"},
+        Answered{403, R"({"kind":"Status","reason":"Forbidden","message":"cannot get"})", Code::kUnauthorized,
+                 "cannot get; grant it by a Role"},
+        Answered{404, R"({"kind":"Status","reason":"NotFound","message":"vm \"db-1\" not found"})", Code::kNotFound,
+                 "not found"},
+        Answered{404, "404 page not found\n", Code::kNotFound, "are its CRDs installed?"},
+        Answered{409, R"({"reason":"Conflict","message":"modified"})", Code::kConflict, "modified"},
+        Answered{410, R"({"reason":"Expired","message":"too old"})", Code::kGone, "too old"},
+        Answered{422, R"({"reason":"Invalid","message":"spec.x: Required"})", Code::kInvalid, "spec.x: Required"},
+        Answered{429, "", Code::kUnavailable, ""}, Answered{500, "<html>\nboom", Code::kUnavailable, "<html> boom"},
+        Answered{500, R"({"message":"failed to create typed patch object (x): .spec.y: field not declared in schema"})",
+                 Code::kInvalid, "field not declared"},
+        Answered{504, "", Code::kTimeout, ""}, Answered{302, "", Code::kInternal, ""}));
 
 TEST(Client, PagesThroughACollection) {
   World world;

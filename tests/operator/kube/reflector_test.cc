@@ -171,18 +171,30 @@ TEST(ReflectorLoop, ForgetsItsBackOffAfterAHealthyWatch) {
   EXPECT_LE(waits[4], Millis(1'200));
 }
 
-TEST(ReflectorLoop, ResumesAfterAnIdleTimeoutWithoutListing) {
+TEST(ReflectorLoop, ResumesAfterAnIdleTimeoutWithoutListingOrComplaining) {
   World world;
-  world.api.FailNext("watch=true", Error{Code::kTimeout, "silent"});
-  world.at_waits.resize(1);
+  world.api.FailNext("watch=true", Error{Code::kTimeout, "silent"}, 5);
+  world.api.OnRequest([&](const Request& request) {
+    if (request.target.find("watch") == std::string::npos) return;
+    EXPECT_GE(request.timeout, Millis(90'000)) << "bookmarks come each minute, if at all";
+    if (world.api.Count("watch=true") <= 5) world.clock.Advance(request.timeout);
+  });
   world.Run();
+  EXPECT_EQ(world.loop.counters().idle, 5u);
   EXPECT_EQ(world.loop.counters().lists, 1u);
-  EXPECT_EQ(world.api.Count("resourceVersion=100"), 2);
-  for (const auto& request : world.api.requests()) {
-    if (request.target.find("watch") != std::string::npos) {
-      EXPECT_GE(request.timeout, Millis(90'000)) << "bookmarks come each minute";
-    }
-  }
+  EXPECT_EQ(world.api.Count("resourceVersion=100"), 6);
+  EXPECT_THAT(world.troubles, IsEmpty());
+}
+
+TEST(ReflectorLoop, CountsAnAcceptedWatchAsContact) {
+  World world;
+  world.api.OnRequest([&](const Request& request) {
+    if (request.target.find("watch") == std::string::npos) return;
+    world.clock.Advance(Millis(50'000));  // silence until the server takes the second watch
+    if (world.api.Count("watch=true") == 2) world.stop.request_stop();
+  });
+  world.Run();
+  EXPECT_EQ(world.loop.AgeOfLastContact(), Millis(0));
 }
 
 TEST(ReflectorLoop, ListsWhenTheServerNeverAnswersForItsPlace) {
