@@ -1,7 +1,7 @@
 #include "operator/agent/act/holder.h"
 
 #include <algorithm>
-#include <limits>
+#include <iterator>
 #include <set>
 
 namespace whorl::agent {
@@ -189,7 +189,9 @@ std::optional<std::pair<std::string, std::string>> Holder::RefusePlan(const api:
   for (const auto& directive : plan.directives()) {
     const auto most = std::max(directive.allocation_millicores(),
                                directive.has_quota_millicores() ? directive.quota_millicores() : 0);
-    if (most < 0 || most > options_.node_millicores || (sum += most) > plan.capacity_millicores()) {
+    const bool sane = most >= 0 && most <= options_.node_millicores;
+    if (sane) sum += most;
+    if (!sane || sum > plan.capacity_millicores()) {
       return std::pair{"AboveCapacity", "the allocations exceed the plan's capacity of " +
                                             Milli(plan.capacity_millicores()) + " at pod " + directive.pod_uid()};
     }
@@ -558,7 +560,9 @@ std::vector<std::string> Holder::RestoreAll() {
   for (auto& [uid, pod] : pods_) {
     if (!pod.entry) continue;
     counters_.restores++;
-    for (const auto& outcome : writer_.Restore(*pod.entry)) said.push_back("pod " + uid + ": " + outcome.message);
+    const auto outcomes = writer_.Restore(*pod.entry);
+    std::transform(outcomes.begin(), outcomes.end(), std::back_inserter(said),
+                   [&, &of = uid](const KnobOutcome& outcome) { return "pod " + of + ": " + outcome.message; });
     ForgetHeld(pod);
   }
   return said;
@@ -569,6 +573,7 @@ std::vector<std::string> Holder::RestoreAll() {
 std::vector<api::Loan> Holder::loans() const {
   const std::lock_guard lock(mu_);
   std::vector<api::Loan> loans;
+  loans.reserve(loans_.size());
   for (const auto& [id, loan] : loans_) loans.push_back(loan);
   return loans;
 }
@@ -582,6 +587,7 @@ std::optional<VmPlace> Holder::Place(const std::string& pod_uid) const {
 std::vector<std::string> Holder::enrolled() const {
   const std::lock_guard lock(mu_);
   std::vector<std::string> uids;
+  uids.reserve(pods_.size());
   for (const auto& [uid, pod] : pods_) uids.push_back(uid);
   return uids;
 }

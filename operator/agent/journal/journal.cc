@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "whorl-journal-1";
 constexpr std::string_view kSuffix = ".pod";
-constexpr std::size_t kLongestFile = 16 * 1024;
+constexpr std::size_t kLongestFile = 16384;
 
 Error FromErrno(const std::string& what) {
   const int error = errno;
@@ -234,9 +234,13 @@ Result<Journal::Contents> Journal::Load() const {
       aside = file.string() + ".corrupt-" + std::to_string(n);
       if (::access(aside.c_str(), F_OK) != 0) break;
     }
-    std::string why = parsed ? (parsed->damage.empty() ? "it belongs to another pod" : parsed->damage.front())
-                             : parsed.error().message;
-    why = "journal entry " + file.filename().string() + " is damaged (" + why + ")";
+    std::string why = "journal entry " + file.filename().string() + " is damaged (";
+    if (!parsed) {
+      why += parsed.error().message;
+    } else {
+      why += parsed->damage.empty() ? "it belongs to another pod" : parsed->damage.front();
+    }
+    why += ")";
     if (::rename(file.c_str(), aside.c_str()) != 0) return Fail(FromErrno(aside));
     why += "; set aside as " + aside;
     if (parsed && !parsed->entry.knobs.empty() && parsed->entry.pod_uid == file.stem()) {

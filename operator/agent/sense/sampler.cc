@@ -7,7 +7,7 @@ namespace {
 
 // A scan reads the name of every process of the node: not each second.
 constexpr Millis kLookAgain{2000};
-constexpr std::size_t kScratchBytes = 64 * 1024;
+constexpr std::size_t kScratchBytes = 65536;
 
 }  // namespace
 
