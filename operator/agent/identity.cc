@@ -23,6 +23,7 @@ using File = std::unique_ptr<FILE, Freer<std::fclose>>;
 using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
+using Stack = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 
 Result<File> OpenFile(const std::string& path) {
@@ -33,13 +34,16 @@ Result<File> OpenFile(const std::string& path) {
   return file;
 }
 
-Result<Certificate> ReadCertificate(const std::string& path) {
+// All certificates of a file, at least one: a chain, or old and new roots while
+// an authority is being replaced.
+Result<std::vector<Certificate>> ReadCertificates(const std::string& path) {
   auto file = OpenFile(path);
   if (!file) return Fail(file.error());
-  Certificate certificate(PEM_read_X509(file->get(), nullptr, nullptr, nullptr));
+  std::vector<Certificate> certificates;
+  while (auto* next = PEM_read_X509(file->get(), nullptr, nullptr, nullptr)) certificates.emplace_back(next);
   ERR_clear_error();
-  if (!certificate) return Fail(Code::kUnauthorized, path + " holds no PEM certificate");
-  return certificate;
+  if (certificates.empty()) return Fail(Code::kUnauthorized, path + " holds no PEM certificate");
+  return certificates;
 }
 
 std::string NamesOf(X509* certificate) {
@@ -64,28 +68,32 @@ std::string AgentName(const std::string& node_name) { return "agent." + node_nam
 TlsFiles TlsFilesIn(const std::string& dir) { return {dir + "/tls.crt", dir + "/tls.key", dir + "/ca.crt"}; }
 
 Status CheckIdentity(const TlsFiles& files, const std::string& node_name) {
-  const auto own = ReadCertificate(files.certificate);
-  if (!own) return Fail(own.error());
-  const auto root = ReadCertificate(files.roots);
-  if (!root) return Fail(root.error());
+  const auto chain = ReadCertificates(files.certificate);
+  if (!chain) return Fail(chain.error());
+  X509* const own = chain->front().get();
+  const auto roots = ReadCertificates(files.roots);
+  if (!roots) return Fail(roots.error());
   auto key_file = OpenFile(files.key);
   if (!key_file) return Fail(key_file.error());
   const Key key(PEM_read_PrivateKey(key_file->get(), nullptr, nullptr, nullptr));
   if (!key) return Fail(Code::kUnauthorized, files.key + " holds no PEM private key");
-  if (X509_check_private_key(own->get(), key.get()) != 1) {
+  if (X509_check_private_key(own, key.get()) != 1) {
     ERR_clear_error();
     return Fail(Code::kUnauthorized, files.key + " does not belong to " + files.certificate);
   }
   const auto name = AgentName(node_name);
-  if (X509_check_host(own->get(), name.c_str(), name.size(), X509_CHECK_FLAG_NO_WILDCARDS, nullptr) != 1) {
+  if (X509_check_host(own, name.c_str(), name.size(), X509_CHECK_FLAG_NO_WILDCARDS, nullptr) != 1) {
     return Fail(Code::kUnauthorized,
-                files.certificate + " is for " + NamesOf(own->get()) + ", not for " + name +
+                files.certificate + " is for " + NamesOf(own) + ", not for " + name +
                     "; issue this node's agent a certificate with that DNS name, or correct --node-name");
   }
   const Store store(X509_STORE_new());
+  const Stack between(sk_X509_new_null());
   const StoreContext context(X509_STORE_CTX_new());
-  if (!store || !context || X509_STORE_add_cert(store.get(), root->get()) != 1 ||
-      X509_STORE_CTX_init(context.get(), store.get(), own->get(), nullptr) != 1) {
+  bool prepared = store && between && context;
+  for (const auto& root : *roots) prepared = prepared && X509_STORE_add_cert(store.get(), root.get()) == 1;
+  for (const auto& link : *chain) prepared = prepared && sk_X509_push(between.get(), link.get()) > 0;
+  if (!prepared || X509_STORE_CTX_init(context.get(), store.get(), own, between.get()) != 1) {
     return Fail(Code::kInternal, "OpenSSL could not prepare the check of " + files.certificate);
   }
   if (X509_verify_cert(context.get()) != 1) {

@@ -76,6 +76,8 @@ int Serve(const Flags& flags) {
   sigaddset(&ending, SIGTERM);
   sigaddset(&ending, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+  // libvirt writes to sockets whose other end may be gone: an error, not our end.
+  ::signal(SIGPIPE, SIG_IGN);
 
   if (auto joined = JoinHostCgroupNamespace(flags.node.proc_root); !joined) {
     spdlog::warn("cannot join the node's cgroup namespace ({}): VMs may stay unseen", joined.error().message);
@@ -153,8 +155,10 @@ int Serve(const Flags& flags) {
   int signal = 0;
   sigwait(&ending, &signal);
   spdlog::info("stopping: everything held goes back as found");
-  // No new plan after this line, then restore, then the rest.
+  // No new plan after this line, then restore, then the rest. The metrics ask
+  // the loops: they go first.
   service->reset();
+  metrics->reset();
   loops.reset();
   for (const auto& line : holder.RestoreAll()) spdlog::info("{}", line);
   return 0;
@@ -162,7 +166,7 @@ int Serve(const Flags& flags) {
 
 int Main(int argc, char** argv) {
   // One heap: a thread of its own each would cost megabytes that stay unused.
-  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_ARENA_MAX, 1);  // NOLINT(concurrency-mt-unsafe): no thread runs yet
   Flags flags;
   CLI::App app{
       "whorl-agent senses the KubeVirt VMs of one node and holds the CPU limits that plans allow, as leases.\n"

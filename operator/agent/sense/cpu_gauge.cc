@@ -91,7 +91,7 @@ Result<bool> CpuGauge::RefreshThreads() {
   if (!dir) return Fail(ErrorFromErrno(errno, tasks_));
   std::vector<int> tids;
   std::array<char, 64> buffer;
-  while (const dirent* entry = ::readdir(dir.get())) {
+  while (const dirent* entry = ::readdir(dir.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     const auto tid = ParseCounter(entry->d_name);
     if (!tid) continue;
     const auto comm = TextFile::OpenAt(::dirfd(dir.get()), std::string(entry->d_name) + "/comm");

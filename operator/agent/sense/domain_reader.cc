@@ -69,7 +69,7 @@ Result<FoundSocket> OpenSocketFolder(const std::string& proc_root, int pid) {
 void CutConnectionsInto(const std::string& pod_uid, const std::string& proc_root) {
   DIR* dir = ::opendir("/proc/self/fd");
   if (dir == nullptr) return;
-  while (const dirent* entry = ::readdir(dir)) {
+  while (const dirent* entry = ::readdir(dir)) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     const auto fd = ParseCounter(entry->d_name);
     if (!fd) continue;
     ucred peer{};

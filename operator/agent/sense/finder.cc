@@ -56,7 +56,7 @@ Result<std::vector<VmPlace>> VmFinder::Scan() const {
   if (!proc) return Fail(ErrorFromErrno(errno, proc_root_));
   std::vector<VmPlace> places;
   std::array<char, 16384> buffer;
-  while (const dirent* entry = ::readdir(proc.get())) {
+  while (const dirent* entry = ::readdir(proc.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     const auto pid = PidOf(entry->d_name);
     if (!pid) continue;
     const std::string name = entry->d_name;
