@@ -15,8 +15,8 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr Usual kUsual[] = {
-    {"idle", 100, 0},       {"web", 50, 240}, {"batch", 60, 240}, {"busy", 100, 0},  {"cache-walk", 80, 0},
-    {"writer", 60, 0},      {"leak", 50, 0},  {"exfil", 60, 0},   {"miner", 97, 0},  {"stall", 100, 0},
+    {"idle", 100, 0},  {"web", 50, 240}, {"batch", 60, 240}, {"busy", 100, 0}, {"cache-walk", 80, 0},
+    {"writer", 60, 0}, {"leak", 50, 0},  {"exfil", 60, 0},   {"miner", 97, 0}, {"stall", 100, 0},
 };
 
 constexpr std::size_t kKiB = 1024;
@@ -111,7 +111,8 @@ class Batch final : public Behaviour {
     }
     --left_;
     const double jitter = std::uniform_real_distribution<double>(0.8, 1.0)(random_);
-    return WorkAndRest(std::clamp(load * jitter, 0.02, 1.0), milliseconds{20}, [this] { state_ = Grind(state_, kRounds); });
+    return WorkAndRest(std::clamp(load * jitter, 0.02, 1.0), milliseconds{20},
+                       [this] { state_ = Grind(state_, kRounds); });
   }
 
  private:
@@ -216,7 +217,8 @@ class Miner final : public Behaviour {
 }  // namespace
 
 const Usual* FindBehaviour(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kUsual), std::end(kUsual), [&](const Usual& usual) { return usual.name == name; });
+  const auto* found =
+      std::find_if(std::begin(kUsual), std::end(kUsual), [&](const Usual& usual) { return usual.name == name; });
   return found == std::end(kUsual) ? nullptr : found;
 }
 

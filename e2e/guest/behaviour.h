@@ -24,12 +24,12 @@ class Outside {
   virtual void WriteDisk(std::uint64_t offset, std::span<const std::byte> data) = 0;
   virtual void FlushDisk() = 0;
   virtual void ReadDisk(std::uint64_t offset, std::span<std::byte> data) = 0;
-  virtual void Ping(std::size_t bytes) = 0;           // the gateway answers with as much
+  virtual void Ping(std::size_t bytes) = 0;                    // the gateway answers with as much
   virtual void SendAway(std::span<const std::byte> data) = 0;  // nobody answers
 };
 
 struct Slice {
-  std::uint64_t iterations = 0;     // units of work done
+  std::uint64_t iterations = 0;       // units of work done
   std::chrono::microseconds rest{0};  // how long to rest before the next slice
 };
 

@@ -22,8 +22,23 @@ std::string_view NextWord(std::string_view& rest) {
 std::optional<std::int64_t> Number(std::string_view text, std::int64_t lowest, std::int64_t highest) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < lowest || value > highest) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || value < lowest || value > highest)
+    return std::nullopt;
   return value;
+}
+
+// The number a setting is given, when there is such a setting and it may be that.
+std::optional<std::int64_t> Setting(std::string_view name, std::string_view text) {
+  struct Range {
+    std::string_view name;
+    std::int64_t lowest, highest;
+  };
+  static constexpr Range kSettings[] = {
+      {"id", 0, INT64_MAX}, {"level", 1, 100}, {"seed", 0, INT64_MAX}, {"for", 0, 86400}, {"day", 0, 86400}};
+  for (const auto& setting : kSettings) {
+    if (setting.name == name) return Number(text, setting.lowest, setting.highest);
+  }
+  return std::nullopt;
 }
 
 Parsed Refused(std::optional<std::int64_t> id, std::string why) { return {std::nullopt, id, std::move(why)}; }
@@ -44,27 +59,30 @@ Parsed ParseCommand(std::string_view line) {
     }
     const auto name = word.substr(0, equals);
     const auto text = word.substr(equals + 1);
-    std::optional<std::int64_t> value;
-    if (name == "id" && (value = Number(text, 0, INT64_MAX))) {
-      command.id = *value;
-    } else if (name == "level" && (value = Number(text, 1, 100))) {
+    const auto value = Setting(name, text);
+    if (!value) {
+      return Refused(command.id, "cannot use " + std::string(word) +
+                                     "; allowed: id=N level=1..100 seed=N for=0..86400 day=0..86400");
+    }
+    if (name == "id") {
+      command.id = value;
+    } else if (name == "level") {
       command.settings.level = static_cast<int>(*value);
       level_given = true;
-    } else if (name == "seed" && (value = Number(text, 0, INT64_MAX))) {
+    } else if (name == "seed") {
       command.settings.seed = static_cast<std::uint64_t>(*value);
-    } else if (name == "for" && (value = Number(text, 0, 86400))) {
+    } else if (name == "for") {
       command.settings.seconds = static_cast<int>(*value);
-    } else if (name == "day" && (value = Number(text, 0, 86400))) {
+    } else {
       command.settings.day = static_cast<int>(*value);
       day_given = true;
-    } else {
-      return Refused(command.id, "cannot use " + std::string(word) + "; allowed: id=N level=1..100 seed=N for=0..86400 day=0..86400");
     }
   }
   if (command.verb.empty()) return Refused(command.id, "no verb; allowed: status or one of " + BehaviourNames());
   if (command.verb != "status") {
     const auto* usual = FindBehaviour(command.verb);
-    if (usual == nullptr) return Refused(command.id, "unknown behaviour " + command.verb + "; allowed: " + BehaviourNames());
+    if (usual == nullptr)
+      return Refused(command.id, "unknown behaviour " + command.verb + "; allowed: " + BehaviourNames());
     if (!level_given) command.settings.level = usual->level;
     if (!day_given) command.settings.day = usual->day;
   }

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -126,7 +127,8 @@ class Player {
       counted_ = iterations_;
       counted_at_ = now;
     }
-    return {behaviour_, settings_.level, iterations_, rate_, std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count()};
+    return {behaviour_, settings_.level, iterations_, rate_,
+            std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count()};
   }
 
  private:
@@ -156,7 +158,8 @@ class Player {
       lock.lock();
       if (turn != turn_) continue;
       iterations_ += slice.iterations;
-      if (slice.rest.count() > 0) changed_.wait_for(lock, slice.rest, [&] { return turn != turn_ || stop.stop_requested(); });
+      if (slice.rest.count() > 0)
+        changed_.wait_for(lock, slice.rest, [&] { return turn != turn_ || stop.stop_requested(); });
     }
   }
 
@@ -220,7 +223,8 @@ std::string Answer(const std::string& line, Player& player) {
     }
     // The port does not block: a reader that does not keep up loses lines
     // instead of stopping the guest.
-    if (!out.empty() && write(port, out.data(), out.size()) < 0 && errno != EAGAIN) std::cerr << "port: " << std::strerror(errno) << '\n';
+    if (!out.empty() && write(port, out.data(), out.size()) < 0 && errno != EAGAIN)
+      std::cerr << "port: " << std::generic_category().message(errno) << '\n';
   }
 }
 
@@ -236,11 +240,11 @@ int Main() {
   }
   const int port = open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (port < 0) {
-    std::cerr << "whorl-workload: " << path << ": " << std::strerror(errno) << '\n';
+    std::cerr << "whorl-workload: " << path << ": " << std::generic_category().message(errno) << '\n';
     return EXIT_FAILURE;
   }
   Player player;
-  std::cout << "whorl-workload: ready on " << path.string() << std::endl;
+  std::cout << "whorl-workload: ready on " << path.string() << '\n' << std::flush;
   Talk(port, player);
 }
 

@@ -18,10 +18,13 @@ std::string Fields(const Progress& progress) {
   char rate[32];
   std::snprintf(rate, sizeof rate, "%.1f", progress.rate);
   return "\"behaviour\":" + Quoted(progress.behaviour) + ",\"level\":" + std::to_string(progress.level) +
-         ",\"iterations\":" + std::to_string(progress.iterations) + ",\"rate\":" + rate + ",\"uptimeMs\":" + std::to_string(progress.uptime_ms);
+         ",\"iterations\":" + std::to_string(progress.iterations) + ",\"rate\":" + rate +
+         ",\"uptimeMs\":" + std::to_string(progress.uptime_ms);
 }
 
-std::string Reply(std::optional<std::int64_t> id) { return "\"reply\":" + (id ? std::to_string(*id) : std::string("null")); }
+std::string Reply(std::optional<std::int64_t> id) {
+  return "\"reply\":" + (id ? std::to_string(*id) : std::string("null"));
+}
 
 }  // namespace
 

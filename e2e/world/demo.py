@@ -121,9 +121,9 @@ def runaway():
 
 def wait_until_learnt(teller, patience=300):
     end = time.monotonic() + patience
-    while "score" not in (status := fingerprint()):
+    while "score" not in (status := fingerprint()) or status.get("state") not in ("Normal", "Deviating"):
         baseline = status.get("baseline", {})
-        teller.tell("learning", baseline.get("percent", 0) // 10, f"bfp {VM}: {status.get('state', 'no fingerprint yet')}, baseline {baseline.get('percent', 0)} %")
+        teller.tell("learning", (status.get("state"), baseline.get("percent", 0) // 10), f"bfp {VM}: {status.get('state', 'no fingerprint yet')}, baseline {baseline.get('percent', 0)} %")
         if time.monotonic() > end:
             raise Failed(f"{VM} has no score after {patience} s", remedy=f"./dev kubectl describe bfp {VM}")
         time.sleep(1)

@@ -36,7 +36,8 @@ TEST(ParseCommand, RefusesAnUnknownBehaviourAndSaysWhichThereAre) {
 }
 
 TEST(ParseCommand, RefusesWhatItCannotUse) {
-  for (const char* line : {"", "   ", "id=1", "busy level=0", "busy level=101", "busy level=", "busy level=5x", "busy speed=3", "busy idle", "busy seed=-1", "busy for=99999999999999999999"}) {
+  for (const char* line : {"", "   ", "id=1", "busy level=0", "busy level=101", "busy level=", "busy level=5x",
+                           "busy speed=3", "busy idle", "busy seed=-1", "busy for=99999999999999999999"}) {
     const auto parsed = ParseCommand(line);
     EXPECT_FALSE(parsed.command) << line;
     EXPECT_FALSE(parsed.error.empty()) << line;

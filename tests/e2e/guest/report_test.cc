@@ -7,7 +7,9 @@ namespace {
 
 TEST(Report, AnswersCarryTheIdOfTheirQuestion) {
   const Progress progress{"busy", 80, 120, 60.25, 5000};
-  EXPECT_EQ(AnswerLine(7, progress), "{\"reply\":7,\"ok\":true,\"behaviour\":\"busy\",\"level\":80,\"iterations\":120,\"rate\":60.2,\"uptimeMs\":5000}\n");
+  EXPECT_EQ(AnswerLine(7, progress),
+            "{\"reply\":7,\"ok\":true,\"behaviour\":\"busy\",\"level\":80,\"iterations\":120,\"rate\":60.2,"
+            "\"uptimeMs\":5000}\n");
   EXPECT_EQ(AnswerLine(std::nullopt, progress).find("{\"reply\":null,"), 0U);
   EXPECT_EQ(ProgressLine(progress).find("{\"progress\":true,"), 0U);
 }
