@@ -50,6 +50,7 @@ def arguments():
     test = commands.add_parser("test", help="unit tests, sanitizers, end-to-end scenarios")
     test.add_argument("--long", action="store_true", help="also what takes longer; writes docs/reference/benchmarks.md's figures")
     test.add_argument("--unit", action="store_true", help="unit tests only")
+    test.add_argument("--lint", action="store_true", help="formatting and static analysis only")
     test.add_argument("--e2e", action="store_true", help="end-to-end scenarios only")
     test.add_argument("--keep", action="store_true", help="leave the world up afterwards")
     return parser

@@ -8,6 +8,10 @@ E2E = TREE / "e2e"
 CACHE = Path(os.environ.get("WHORL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whorl")
 STATE = Path(os.environ.get("WHORL_STATE") or "/var/tmp/whorl-world")
 
+# Builds of the same sources share ccache's results wherever the tree lies.
+os.environ.setdefault("CCACHE_BASEDIR", str(TREE))
+os.environ.setdefault("CCACHE_NOHASHDIR", "1")
+
 LOGS = STATE / "logs"
 PIDS = STATE / "pids"
 PKI = STATE / "pki"

@@ -59,15 +59,21 @@ def build(preset, *options):
 
 
 def test(options):
-    everything = not options.unit and not options.e2e
+    everything = not (options.unit or options.e2e or options.lint)
     tally = Tally()
     shutil.rmtree(LEFT, ignore_errors=True)
-    dev = build("dev", "-DWHORL_E2E=ON")
+    release = build("release", "-DWHORL_E2E=ON")
     if everything or options.unit:
-        tally.ctest("unit tests", dev, "-LE", "e2e", "-j2")
+        tally.ctest("unit and component tests", release, "-LE", "e2e|lint", "-j2")
+    if everything or options.lint:
+        lint(tally, release)
+    if everything or options.unit:
         tally.ctest("unit tests under asan and ubsan", build("asan-ubsan"), "-L", "unit", "-j2")
+    if options.long:
+        tally.ctest("unit tests under tsan", build("tsan"), "-L", "unit", "-j2")
+        tally.ctest("unit tests and fuzz targets under clang", build("clang"), "-L", "unit|fuzz", "-j2")
     if everything or options.e2e:
-        end_to_end(tally, dev, options)
+        end_to_end(tally, release, options)
     for title in tally.broken:
         print(f"did not run to its end: {title}")
     if LEFT.is_dir():
@@ -77,6 +83,15 @@ def test(options):
         percent, tally.failed = min(percent, 99), max(tally.failed, 1)
     print(f"\n{percent}% tests passed, {tally.failed} tests failed out of {tally.total}", flush=True)
     return 0 if tally.good else 1
+
+
+def lint(tally, release):
+    """Formatting, static analysis by clang-tidy (which is a compile by clang too), headers that compile alone."""
+    tally.ctest("headers", release, "-L", "lint")
+    for title, command in (("clang-format", ["format"]), ("clang-tidy", ["tidy", str(release)])):
+        say(title)
+        if subprocess.run(["/usr/bin/python3", str(paths.TREE / "tests/lint.py"), *command]).returncode:
+            tally.broken.append(f"{title} (tests/lint.py {' '.join(command)})")
 
 
 def end_to_end(tally, build_folder, options):
