@@ -16,7 +16,9 @@ kube::LeaderElectorOptions ElectorOptions(const ControllerOptions& options) {
   out.ns = options.ns;
   out.name = "whorl-controller";
   out.identity = options.identity;
-  out.on_new_leader = [](const std::string& identity) { spdlog::info("the leader is {}", identity); };
+  out.on_new_leader = [](const std::string& identity) {
+    spdlog::info("the leader is {}", identity.empty() ? "nobody" : identity);
+  };
   out.on_trouble = [](const Error& error) { spdlog::warn("lease: {}", error.message); };
   return out;
 }

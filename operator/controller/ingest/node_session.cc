@@ -400,6 +400,7 @@ void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
   const bool borrowing = report.borrowed.open();
   if (borrowing) {
     vm.calm_ticks = 0;
+    vm.moved_to = to;
     move.until = report.borrowed.until;
     if (vm.story != Story::kRaised && move.from != move.to) {
       vm.story = Story::kRaised;
@@ -409,6 +410,7 @@ void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
   }
   if (lending) {
     vm.calm_ticks = 0;
+    vm.moved_to = to;
     move.until = report.lent.until;
     if (vm.story != Story::kLowered && move.from != move.to) {
       vm.story = Story::kLowered;
@@ -420,6 +422,7 @@ void NodeSession::TellMoves(Vm& vm, bool soft, Time now) {
     case Story::kRaised:
     case Story::kLowered:
       if (++vm.calm_ticks < kCalmTicks) return;
+      move.from = vm.moved_to;
       tell(crd::EventReason::kLimitRestored,
            RestoredNote(move, vm.story == Story::kRaised
                                   ? "what was borrowed has been given back and the VM has its own share again"

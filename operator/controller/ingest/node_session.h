@@ -67,6 +67,7 @@ class NodeSession {
     Story story = Story::kUnheld;
     std::string usual;     // the limit before the story began, as text
     std::string in_force;  // as last read back after a plan of ours
+    std::string moved_to;  // the same while the story of a loan lasts
     int calm_ticks = 0;
     bool was_blind = false;
     std::string foreign;  // last foreign writer told

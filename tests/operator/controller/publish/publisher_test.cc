@@ -1,0 +1,314 @@
+#include "operator/controller/publish/publisher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/fake/fake_cluster_writer.h"
+#include "tests/fake/manual_clock.h"
+#include "tests/operator/controller/rows.h"
+
+namespace whorl::controller {
+namespace {
+
+using test::MakeRow;
+using ::testing::HasSubstr;
+
+constexpr const char* kVm = "virtualmachines default/db-1";
+constexpr const char* kStatus = "behaviorfingerprints/status default/db-1";
+
+VmReport Report(const std::string& name, State state, std::optional<std::uint8_t> score, Mode mode = Mode::kEnforce) {
+  VmReport vm;
+  vm.resolution = MakeRow(name, mode);
+  vm.assessment.state = state;
+  vm.assessment.score = score;
+  vm.assessment.learning.samples = vm.assessment.learning.samples_needed = 60;
+  vm.assessment.learning.percent = 100;
+  vm.assessment.last_sample = FromUnixMillis(1'700'000'000'000);
+  vm.assessment.cpu_now = MilliCores{40};
+  return vm;
+}
+
+struct World {
+  explicit World(Publisher::Options o = {}) : options(std::move(o)) {
+    pass.rows = {MakeRow("db-1", Mode::kEnforce)};
+    pass.node_uids = {{"node-1", "node-uid"}};
+    Put(Report("db-1", State::kNormal, 5));
+  }
+  void Put(VmReport vm, std::vector<Happening> happenings = {}) {
+    NodeReport node;
+    node.node = "node-1";
+    node.connected = true;
+    node.epoch = 3;
+    node.vms = {std::move(vm)};
+    publisher.OnReport(node, happenings);
+  }
+  void Step(Millis after = Millis{0}) {
+    clock.Advance(after);
+    publisher.SetPass(std::make_shared<const Pass>(pass));
+    publisher.Step();
+  }
+
+  fake::FakeClusterWriter writer;
+  fake::ManualClock clock;
+  Publisher::Options options;
+  bool leads = true;
+  std::vector<kube::Event> events;
+  Pass pass;
+  Publisher publisher{writer, [this](kube::Event e) { events.push_back(std::move(e)); }, [this] { return leads; },
+                      clock, options};
+};
+
+TEST(Publisher, WritesAnnotationsAndFingerprintOnceAndThenNothing) {
+  World world;
+  world.Step();
+  ASSERT_EQ(world.writer.Of("patch", kVm).size(), 1u);
+  const auto annotations = world.writer.Of("patch", kVm)[0].body["metadata"]["annotations"];
+  EXPECT_EQ(annotations["whorl.dev/score"], "5");
+  EXPECT_EQ(annotations["whorl.dev/state"], "Normal");
+  EXPECT_THAT(annotations["whorl.dev/summary"].get<std::string>(), HasSubstr("Behaves like itself"));
+  EXPECT_EQ(world.writer.Of("patch", kVm)[0].body["metadata"]["uid"], "db-1-uid");
+  const auto made = world.writer.Of("apply", "behaviorfingerprints default/db-1");
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0].body["metadata"]["ownerReferences"][0]["uid"], "db-1-uid");
+  ASSERT_EQ(world.writer.Of("apply", kStatus).size(), 1u);
+  EXPECT_EQ(world.writer.Of("apply", kStatus)[0].body["status"]["score"], 5);
+  const auto before = world.writer.writes.size();
+  for (int i = 0; i < 20; ++i) world.Step(Seconds{1});
+  EXPECT_EQ(world.writer.writes.size(), before);
+}
+
+TEST(Publisher, NeverTouchesTheTemplate) {
+  World world;
+  world.Step();
+  for (const auto& write : world.writer.writes) EXPECT_FALSE(write.body.contains("spec")) << write.path;
+}
+
+TEST(Publisher, WritesAChangeOfStateAtOnceAndAScoreAtMostEveryTenSeconds) {
+  World world;
+  world.Step();
+  world.Put(Report("db-1", State::kNormal, 33));
+  world.Step(Seconds{1});
+  EXPECT_EQ(world.writer.Of("patch", kVm).size(), 1u);
+  world.Put(Report("db-1", State::kDeviating, 70));
+  world.Step(Seconds{1});
+  ASSERT_EQ(world.writer.Of("patch", kVm).size(), 2u);
+  EXPECT_EQ(world.writer.Of("patch", kVm)[1].body["metadata"]["annotations"]["whorl.dev/state"], "Deviating");
+  world.Put(Report("db-1", State::kDeviating, 95));
+  world.Step(Seconds{1});
+  EXPECT_EQ(world.writer.Of("patch", kVm).size(), 2u);
+  world.Step(Seconds{10});
+  EXPECT_EQ(world.writer.Of("patch", kVm).size(), 3u);
+}
+
+TEST(Publisher, RemovesTheScoreWhileBlind) {
+  World world;
+  world.Step();
+  auto blind = Report("db-1", State::kBlind, std::nullopt);
+  blind.blind_reason = "the agent is gone";
+  world.Put(blind);
+  world.Step(Seconds{1});
+  const auto patches = world.writer.Of("patch", kVm);
+  EXPECT_TRUE(patches.back().body["metadata"]["annotations"]["whorl.dev/score"].is_null());
+  EXPECT_FALSE(world.writer.Of("apply", kStatus).back().body["status"].contains("score"));
+}
+
+TEST(Publisher, WritesNothingWhileItDoesNotLead) {
+  World world;
+  world.leads = false;
+  world.Step();
+  world.Step(Seconds{30});
+  EXPECT_TRUE(world.writer.writes.empty());
+}
+
+TEST(Publisher, CatchesUpWhenTheApiServerIsBack) {
+  World world;
+  world.writer.FailNext({Code::kUnavailable, "connection refused"}, 1000);
+  world.Step();
+  EXPECT_EQ(world.writer.asked, 1);  // one try, not one per object
+  world.Step(Millis{100});
+  EXPECT_EQ(world.writer.asked, 1);  // and a pause
+  for (int i = 0; i < 30; ++i) world.Step(Seconds{1});
+  EXPECT_LT(world.writer.asked, 10);
+  world.writer = fake::FakeClusterWriter();
+  world.Put(Report("db-1", State::kDeviating, 88));
+  world.Step(Seconds{11});
+  EXPECT_EQ(world.writer.Of("patch", kVm).at(0).body["metadata"]["annotations"]["whorl.dev/state"], "Deviating");
+  EXPECT_EQ(world.writer.Of("apply", kStatus).size(), 1u);
+}
+
+TEST(Publisher, LeavesAnObjectTheServerRefusesAloneForAWhileAndWritesTheOthers) {
+  World world;
+  world.writer.FailNext({Code::kInvalid, "spec is wrong"});
+  world.Step();
+  EXPECT_TRUE(world.writer.Of("patch", kVm).empty());
+  EXPECT_EQ(world.writer.Of("apply", kStatus).size(), 1u);
+  world.Step(Seconds{1});
+  EXPECT_TRUE(world.writer.Of("patch", kVm).empty());
+  world.Step(Seconds{10});
+  EXPECT_EQ(world.writer.Of("patch", kVm).size(), 1u);
+}
+
+TEST(Publisher, SpendsItsBudgetOnStatesBeforeScores) {
+  Publisher::Options options;
+  options.writes_per_second = 1;
+  options.burst = 1;
+  World world(options);
+  world.Step();
+  ASSERT_EQ(world.writer.writes.size(), 1u);
+  EXPECT_EQ(world.writer.writes[0].path, kVm);
+}
+
+TEST(Publisher, CountsEventsAgainstTheSameBudget) {
+  Publisher::Options options;
+  options.writes_per_second = 1;
+  options.burst = 5;
+  World world(options);
+  world.publisher.Charge(5);
+  world.Step();
+  EXPECT_TRUE(world.writer.writes.empty());
+}
+
+TEST(Publisher, CleansUpAfterOptOutOnlyWhenNothingIsHeldAnyMore) {
+  World world;
+  auto held = Report("db-1", State::kNormal, 5);
+  held.held = true;
+  world.Put(held);
+  world.Step();
+  auto fingerprint = std::make_shared<FingerprintObject>();
+  fingerprint->ns = "default";
+  fingerprint->name = "db-1";
+  fingerprint->uid = "bfp-uid";
+  fingerprint->owner_uid = "db-1-uid";
+  world.pass.fingerprints = {fingerprint};
+  world.pass.annotated = {{"db-1-uid", MakeRow("db-1", Mode::kOff).subject}};
+  world.pass.rows.clear();
+  world.Step(Seconds{1});
+  EXPECT_TRUE(world.writer.Of("delete", "behaviorfingerprints default/db-1").empty());
+
+  NodeReport given_back;
+  given_back.node = "node-1";
+  given_back.connected = true;
+  world.publisher.OnReport(given_back, {});
+  world.Step(Seconds{1});
+  ASSERT_EQ(world.writer.Of("delete", "behaviorfingerprints default/db-1").size(), 1u);
+  EXPECT_EQ(world.writer.Of("delete", "behaviorfingerprints default/db-1")[0].body, "bfp-uid");
+  const auto removal = world.writer.Of("patch", kVm).back().body["metadata"]["annotations"];
+  for (const auto* key : {"whorl.dev/score", "whorl.dev/state", "whorl.dev/summary"}) {
+    ASSERT_TRUE(removal.contains(key));
+    EXPECT_TRUE(removal[key].is_null());
+  }
+  const auto before = world.writer.writes.size();
+  world.Step(Seconds{1});  // the watch has not caught up yet
+  EXPECT_EQ(world.writer.writes.size(), before);
+}
+
+TEST(Publisher, NeverPatchesABareInstance) {
+  World world;
+  world.pass.rows[0].subject.kind = "VirtualMachineInstance";
+  world.Step();
+  for (const auto& write : world.writer.writes) EXPECT_NE(write.verb, "patch");
+  EXPECT_EQ(world.writer.Of("apply", kStatus).size(), 1u);
+}
+
+TEST(Publisher, TellsAnInvalidModeAndACapOnce) {
+  World world;
+  auto& mode = world.pass.rows[0].mode;
+  mode.mode = Mode::kOff;
+  mode.cap = crd::Cap::kInvalidMode;
+  mode.invalid_modes = {"whorl.dev/mode is \"on\""};
+  for (int i = 0; i < 3; ++i) world.Step(Seconds{1});
+  ASSERT_EQ(world.events.size(), 1u);
+  EXPECT_EQ(world.events[0].reason, "InvalidMode");
+  EXPECT_EQ(world.events[0].type, kube::EventType::kWarning);
+  EXPECT_EQ(world.events[0].regarding.uid, "db-1-uid");
+  mode = {};
+  mode.mode = Mode::kObserve;
+  mode.cap = crd::Cap::kPolicyMaxMode;
+  mode.message = "the policy allows observe";
+  for (int i = 0; i < 3; ++i) world.Step(Seconds{1});
+  ASSERT_EQ(world.events.size(), 2u);
+  EXPECT_EQ(world.events[1].reason, "ModeCapped");
+}
+
+TEST(Publisher, PutsAMovedLimitIntoTheFingerprintAsLastAction) {
+  World world;
+  world.Step();
+  Happening raised;
+  raised.subject = MakeRow("db-1", Mode::kEnforce).subject;
+  raised.reason = crd::EventReason::kLimitRaised;
+  raised.note = "CPU limit 300m -> 540m";
+  raised.from = "300m";
+  raised.to = "540m";
+  raised.at = world.clock.Now();
+  world.Put(Report("db-1", State::kNormal, 5), {raised});
+  world.Step(Seconds{6});
+  const auto status = world.writer.Of("apply", kStatus).back().body["status"];
+  EXPECT_EQ(status["lastAction"]["reason"], "LimitRaised");
+  EXPECT_EQ(status["lastAction"]["to"], "540m");
+  ASSERT_EQ(world.events.size(), 1u);
+  EXPECT_EQ(world.events[0].note, raised.note);
+}
+
+TEST(Publisher, WritesTheNodesLedgerOnceAMinuteAndWhenLoansOpenOrClose) {
+  World world;
+  world.Step();
+  const auto count = [&] { return world.writer.Of("apply", "nodepartitions/status node-1").size(); };
+  EXPECT_EQ(count(), 1u);
+  NodeReport node;
+  node.node = "node-1";
+  node.connected = true;
+  node.loans = {LoanReport{1, "default/web-1", "default/db-1", MilliCores{200}, std::nullopt, {}, {}}};
+  world.publisher.OnReport(node, {});
+  world.Step(Seconds{6});
+  EXPECT_EQ(count(), 2u);
+  EXPECT_EQ(world.writer.Of("apply", "nodepartitions/status node-1").back().body["status"]["openLoans"][0]["borrower"],
+            "default/db-1");
+  node.loans[0].amount = MilliCores{210};  // the same loan: not worth a write
+  world.publisher.OnReport(node, {});
+  world.Step(Seconds{6});
+  EXPECT_EQ(count(), 2u);
+  world.Step(Seconds{60});
+  EXPECT_EQ(count(), 3u);
+}
+
+TEST(Publisher, MakesTheFingerprintAgainWhenSomebodyDeletedIt) {
+  World world;
+  world.Step();
+  world.Put(Report("db-1", State::kDeviating, 90));
+  // annotations, then the status finds nothing there
+  world.writer.FailNext({Code::kNotFound, "not found"}, 2);
+  world.Step(Seconds{1});
+  world.Step(Seconds{15});
+  EXPECT_EQ(world.writer.Of("apply", "behaviorfingerprints default/db-1").size(), 2u);
+}
+
+TEST(Publisher, CallsAVmWhoseNodeHasNoAgentBlindAfterAWhile) {
+  World world;
+  world.pass.rows = {MakeRow("web-1", Mode::kObserve)};
+  world.Step();
+  EXPECT_TRUE(world.writer.Of("patch", "virtualmachines default/web-1").empty());
+  world.Step(Seconds{11});
+  ASSERT_EQ(world.writer.Of("patch", "virtualmachines default/web-1").size(), 1u);
+  EXPECT_EQ(
+      world.writer.Of("patch", "virtualmachines default/web-1")[0].body["metadata"]["annotations"]["whorl.dev/state"],
+      "Blind");
+}
+
+TEST(Publisher, SaysWhetherAPolicyWasAcceptedAndHowManyFollowIt) {
+  World world;
+  world.pass.policies = {
+      std::make_shared<const PolicyObject>(PolicyObject{"default", "p", 4, test::MakePolicy(), ""}),
+      std::make_shared<const PolicyObject>(PolicyObject{"broken", "q", 1, nullptr, "leaseSeconds: 1 is below 5"})};
+  world.pass.rows[0].mode.policy = "default";
+  world.Step();
+  const auto good = world.writer.Of("apply", "partitionpolicies/status default");
+  ASSERT_EQ(good.size(), 1u);
+  EXPECT_EQ(good[0].body["status"]["virtualMachines"], 1);
+  EXPECT_EQ(good[0].body["status"]["conditions"][0]["status"], "True");
+  const auto bad = world.writer.Of("apply", "partitionpolicies/status broken");
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_THAT(bad[0].body["status"]["conditions"][0]["message"].get<std::string>(), HasSubstr("leaseSeconds"));
+}
+
+}  // namespace
+}  // namespace whorl::controller
