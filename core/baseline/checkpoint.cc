@@ -76,8 +76,10 @@ void Visit(Visitor& visit, B& b) {
   for (auto& c : b.scorer.detector) {
     visit(c);
   }
-  visit(b.scorer.final);
+  visit(b.scorer.mean);
+  visit(b.scorer.runs);
   visit(b.scorer.smooth);
+  visit(b.scorer.run);
   visit(b.samples);
   visit(b.next_refresh);
   visit(b.learnt_ms);
@@ -129,7 +131,7 @@ bool Sane(const Baseline& b) {
   for (const Calibration& c : b.scorer.detector) {
     if (!Sane(c)) return false;
   }
-  return Sane(b.scorer.final) && Within(b.scorer.smooth, 0, Calibration::kMostEvidence) && b.learnt_ms >= 0 &&
+  return Sane(b.scorer.mean) && Sane(b.scorer.runs) && Within(b.scorer.run, 0, 40) && Within(b.scorer.smooth, 0, Calibration::kMostEvidence) && b.learnt_ms >= 0 &&
          b.learnt_ms < std::int64_t{1} << 50 && Within(b.interval_ms, 0, 1e9f) &&
          b.samples < 1u << 31 && b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
 }

@@ -16,20 +16,27 @@ inline constexpr std::size_t kDetectorCount = 3;
 
 // What one tick says and what the last few together say.
 struct Evidence {
-  float tick = 0;      // -log10 p of this sample alone, detectors fused
-  float smooth = 0;    // moving mean of it
-  float calibrated = 0;  // -log10 p of the moving mean; behind the score
+  float tick = 0;        // -log10 p of this sample alone, detectors fused
+  float smooth = 0;      // moving mean of it
+  float run = 0;         // what has piled up while ticks kept being unusual
+  float calibrated = 0;  // -log10 p of both together; behind the score
   // Where the statistics lie in their histories, for Learn.
   std::array<float, kDetectorCount> position{};
   float mean_position = 0;
+  float run_position = 0;
 };
 
 // From condensed vector to score, of one VM: a conformal p-value per detector,
-// fused, averaged over a few seconds, calibrated last. Plain data.
+// fused, followed over time in two ways, each calibrated last against its own
+// history: a moving mean for what is far away, and a sum that grows while ticks
+// keep being unusual, for a VM whose usual seconds include short bursts and
+// that now stays where they only went for a moment. Plain data.
 struct Scorer {
   std::array<Calibration, kDetectorCount> detector;
-  Calibration final;
+  Calibration mean;
+  Calibration runs;
   float smooth = 0;
+  float run = 0;
   bool started = false;
 
   // Enough history for evidence to mean something.

@@ -50,7 +50,7 @@ TEST(Score, ThresholdFollowsFromTheBudget) {
 TEST_F(ScorerTest, UsualTicksStayLow) {
   int high = 0;
   for (int i = 0; i < 2000; ++i) high += ScoreOf(Usual().calibrated) >= 40;
-  EXPECT_LE(high, 4);
+  EXPECT_LE(high, 20) << "a score of 40 stands for p = 0.004, 8 of 2,000";
 }
 
 TEST_F(ScorerTest, OneWildTickIsNoAlarmManyAre) {
