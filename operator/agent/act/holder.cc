@@ -341,9 +341,13 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
     if (pod.entry && !named.contains(uid)) GiveBack(pod);
   }
   // Lower before raising, so that the sum never exceeds the capacity in between.
-  std::stable_sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
-    return Weight(a.allocation, a.quota_millicores) - Weight(a.pod->allocation, a.pod->quota_millicores) <
-           Weight(b.allocation, b.quota_millicores) - Weight(b.pod->allocation, b.pod->quota_millicores);
+  const auto change = [](const Target& target) {
+    return Weight(target.allocation, target.quota_millicores) -
+           Weight(target.pod->allocation, target.pod->quota_millicores);
+  };
+  std::sort(targets.begin(), targets.end(), [&](const Target& a, const Target& b) {
+    const auto difference = change(a) - change(b);
+    return difference != 0 ? difference < 0 : a.pod->spec.pod_uid() < b.pod->spec.pod_uid();
   });
   for (const auto& target : targets) static_cast<void>(Bring(target, expires, capacity_));  // says so in its outcome
   loans_ = std::move(loans);

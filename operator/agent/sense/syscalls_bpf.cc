@@ -28,7 +28,7 @@ namespace {
 // libbpf explains a refusal in its log: the last warning goes into our error.
 thread_local std::string last_warning;
 
-int KeepWarning(libbpf_print_level level, const char* format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) int KeepWarning(libbpf_print_level level, const char* format, va_list arguments) {
   if (level != LIBBPF_WARN) return 0;
   char line[256];
   const int size = std::vsnprintf(line, sizeof(line), format, arguments);

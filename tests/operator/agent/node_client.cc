@@ -71,7 +71,8 @@ void PrintRates(const api::VmSample& vm, Last& last) {
     } else if (last.at[i] != 0) {
       const double seconds = static_cast<double>(vm.sampled_unix_millis() - last.at[i]) / 1000.0;
       const bool time = info.unit == "millicores" || info.unit == "ms/s";
-      std::printf("    %-24s %.1f %s\n", info.name.data(), (raw - last.raw[i]) / seconds / (time ? 1000.0 : 1.0), info.unit.data());
+      std::printf("    %-24s %.1f %s\n", info.name.data(), (raw - last.raw[i]) / seconds / (time ? 1000.0 : 1.0),
+                  info.unit.data());
     }
     last.raw[i] = raw;
     last.at[i] = vm.sampled_unix_millis();
@@ -93,8 +94,8 @@ int Stream(api::Node::Stub& node, std::uint64_t epoch, int count, bool rates) {
     }
     std::printf("frame %llu: other %lld millicores, agent %.3f s cpu, %.1f MiB, pass %u us\n",
                 static_cast<unsigned long long>(frame.sequence()), static_cast<long long>(frame.other_cpu_millicores()),
-                static_cast<double>(frame.cost().cpu_micros()) / 1e6, static_cast<double>(frame.cost().rss_bytes()) / 1048576.0,
-                frame.cost().sample_micros());
+                static_cast<double>(frame.cost().cpu_micros()) / 1e6,
+                static_cast<double>(frame.cost().rss_bytes()) / 1048576.0, frame.cost().sample_micros());
     for (const auto& vm : frame.vms()) PrintRates(vm, last[vm.pod_uid()]);
     std::fflush(stdout);
   }

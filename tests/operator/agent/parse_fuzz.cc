@@ -22,9 +22,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(ParseCgroupMounts(text));
   static_cast<void>(IsVcpuThread(text));
   static_cast<void>(IsQemu(text));
-  if (const auto pod = FindPod(text); pod && (!text.starts_with(pod->pod) || !text.starts_with(pod->container))) __builtin_trap();
+  if (const auto pod = FindPod(text); pod && (!text.starts_with(pod->pod) || !text.starts_with(pod->container)))
+    __builtin_trap();
   static const auto layout = *CgroupLayout::Detect(
-      *ParseCgroupMounts("1 0 0:1 /x /cg rw - cgroup2 cgroup2 rw\n2 0 0:2 / /cg/cpu rw - cgroup cgroup rw,cpu\n"), "/cg");
+      *ParseCgroupMounts("1 0 0:1 /x /cg rw - cgroup2 cgroup2 rw\n2 0 0:2 / /cg/cpu rw - cgroup cgroup rw,cpu\n"),
+      "/cg");
   static_cast<void>(layout.Locate(text));
   // Whatever is read back from a journal must be safe to write to.
   if (const auto parsed = ParseEntry(text)) {
