@@ -10,18 +10,20 @@ constexpr float kKiB = 1024.0f;
 constexpr float kMiB = 1024.0f * 1024.0f;
 
 constexpr std::array<float, kFeatureCount> kOrigin{
-    10, 10, 5, 10, 5, 5,                     // CPU: millicores and ms/s
-    16 * kMiB, 5, 200, 5, 16 * kMiB, 16 * kMiB,  // memory
-    4 * kKiB, 4 * kKiB, 10, 5,               // network
-    64 * kKiB, 64 * kKiB, 5, 5,              // disk
-    50, 50, 50, 50,                          // VMM system calls
+    10, 10, 20, 10, 20, 20,                       // CPU: millicores and ms/s
+    16 * kMiB, 5, 200, 20, 16 * kMiB, 16 * kMiB,  // memory
+    4 * kKiB, 4 * kKiB, 10, 5,                    // network
+    64 * kKiB, 64 * kKiB, 5, 20,                  // disk
+    50, 50, 50, 50,                               // VMM system calls
 };
 
 constexpr std::array<float, kFeatureCount> Floors() {
   std::array<float, kFeatureCount> floors{};
   for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    // Sizes hold still where rates jitter.
-    floors[f] = kFeatures[f].kind == Kind::kGauge ? 0.06f : 0.15f;
+    // Sizes hold still where rates jitter. Waiting is mostly done to a VM, by
+    // its neighbours and by our own quota: it must be long to speak of the VM.
+    const bool waiting = kFeatures[f].unit == "ms/s";
+    floors[f] = waiting ? 0.6f : kFeatures[f].kind == Kind::kGauge ? 0.06f : 0.15f;
   }
   return floors;
 }

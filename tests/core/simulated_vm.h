@@ -31,6 +31,7 @@ class SimulatedVm {
   double noise = 0.15;         // relative jitter of everything
   std::optional<double> quota; // millicores, of a Hard partition
   double packets = 3;          // a second
+  double crowding = 1;         // how much longer than usual its vCPUs wait for a core
   double used = 0;             // in the last second
 
   // One second passes; the reading at its end.
@@ -42,8 +43,8 @@ class SimulatedVm {
     Count(Feature::kCpuSystem, (0.15 * used + 2) * 1000 * Jitter());
     Count(Feature::kCpuThrottled, held_back > 0 ? std::min(900.0, held_back) * 1000 : 0);
     Count(Feature::kVcpuRun, 0.95 * used * 1000);
-    Count(Feature::kVcpuDelay, (0.02 * used + 1) * 1000 * Jitter());
-    Count(Feature::kCpuPressure, (0.02 * used + 0.5) * 1000 * Jitter());
+    Count(Feature::kVcpuDelay, (0.02 * used + 1) * 1000 * crowding * Jitter());
+    Count(Feature::kCpuPressure, (0.02 * used + 0.5) * 1000 * crowding * Jitter());
     Gauge(Feature::kMemoryResident, 400e6 * (1 + 0.002 * Normal()));
     Count(Feature::kMemoryMajorFaults, 0);
     Count(Feature::kMemoryMinorFaults, std::floor((20 + used) * Jitter()));

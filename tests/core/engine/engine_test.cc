@@ -357,6 +357,33 @@ TEST_F(EngineTest, AMissingFamilyIsScoredOnTheOthers) {
   EXPECT_EQ(world.Of(db).state, State::kDeviating);
 }
 
+TEST_F(EngineTest, ANeighbourWhoIsMadeToWaitIsNotTheOneWhoDeviates) {
+  int neighbours = 0;
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    NodeWorld node;
+    auto& db = node.Add(SpecOf("db-1"), 10 * seed + 1);
+    auto& web = node.Add(SpecOf("web-1"), 10 * seed + 2);
+    node.Run(100);
+    db.demand = 1000;
+    web.crowding = 20;  // waits twenty times as long as it used to
+    for (int i = 0; i < 30; ++i) {
+      node.Second();
+      neighbours += node.Of(web).episode_opened;
+    }
+    EXPECT_EQ(node.Of(db).state, State::kDeviating);
+    EXPECT_NE(node.Of(db).top[0].feature, Feature::kCpuThrottled);
+  }
+  EXPECT_LE(neighbours, 1);
+}
+
+TEST(StateName, IsWhatUsersRead) {
+  EXPECT_EQ(StateName(State::kLearning), "Learning");
+  EXPECT_EQ(StateName(State::kNormal), "Normal");
+  EXPECT_EQ(StateName(State::kDeviating), "Deviating");
+  EXPECT_EQ(StateName(State::kBlind), "Blind");
+  EXPECT_EQ(StateName(State::kPaused), "Paused");
+}
+
 // Byte for byte: everything that is said about a plan, in order.
 std::string Transcript(int seed) {
   NodeWorld world;
