@@ -21,13 +21,14 @@ MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_
 
 
 def kernel():
-    """vmlinuz and the modules out of Debian's cloud kernel package. Returns (folder, was it fetched now)."""
+    """vmlinuz and the modules out of Debian's cloud kernel package. Returns (folder, was it fetched now). A kernel once fetched stays until the cache goes."""
+    cached = sorted((paths.CACHE / "kernel").glob("linux-image-*/vmlinuz"), key=lambda path: path.stat().st_mtime)
+    if cached:
+        return cached[-1].parent, False
     depends = run("apt-cache", "show", "--no-all-versions", KERNEL_PACKAGE).stdout
     package = next(line.split()[1] for line in depends.splitlines() if line.startswith("Depends: "))
     version = next(line.split("=")[1].strip(" )") for line in depends.splitlines() if line.startswith("Depends: "))
     target = paths.CACHE / "kernel" / f"{package}_{version}"
-    if (target / "vmlinuz").is_file():
-        return target, False
     work = paths.CACHE / "kernel" / "partial"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
