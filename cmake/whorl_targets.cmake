@@ -25,6 +25,8 @@ function(whorl_test name)
   endif()
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE whorl_flags ${A_LIBS} GTest::gmock GTest::gtest_main)
+  # Tests are read by the compiler far more often than they are run.
+  target_compile_options(${name} PRIVATE -O0 -U_FORTIFY_SOURCE)
   target_compile_definitions(${name} PRIVATE WHORL_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
