@@ -100,6 +100,7 @@ int Serve(const Flags& flags) {
   const auto cpus = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
   holding.node_millicores = static_cast<std::int64_t>(cpus) * 1000;
   holding.most_pods = cpus * kPodsPerCpu;
+  holding.say = [](const std::string& line) { spdlog::info("{}", line); };
   Holder holder(holding, tree, *journal, finder, epochs, clock);
   for (const auto& line : holder.RevertJournal()) spdlog::warn("{}", line);
 

@@ -29,29 +29,12 @@ void Say(const std::string& line) {
   std::fflush(stdout);
 }
 
-// One look at the journal. With `all` every entry is due, else only those whose
-// lease has run out. Returns how many entries are left.
-std::size_t Pass(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, bool all) {
-  const auto guard = journal.Lock();
-  if (!guard) {
-    Say("journal: " + guard.error().message);
-    return 0;
-  }
-  // Read under the lock: an agent that renewed meanwhile is obeyed.
-  const auto contents = journal.Load();
-  if (!contents) {
-    Say("journal: " + contents.error().message);
-    return 0;
-  }
-  for (const auto& damage : contents->damage) Say(damage);
-  std::size_t left = contents->entries.size();
-  for (const auto& entry : contents->entries) {
-    if (!all && BootTime() < entry.expires + kAgentFirst) continue;
-    const auto outcomes = Restore(tree, journal, cgroup_root, entry);
-    for (const auto& outcome : outcomes) Say("pod " + entry.pod_uid + ": " + outcome.message);
-    if (AllSettled(outcomes)) --left;
-  }
-  return left;
+std::size_t Pass(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, const std::string& state_dir,
+                 bool agent_missed) {
+  const auto looked = RestoreDue(tree, journal, cgroup_root, BootTime() - kAgentFirst,
+                                 [&] { return agent_missed && !AgentLock::IsHeld(state_dir); });
+  for (const auto& line : looked.said) Say(line);
+  return looked.left;
 }
 
 int Run(const std::string& state_dir, const std::string& cgroup_root) {
@@ -67,14 +50,14 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
     // Absent twice in a row: an agent that is just being replaced reverts the
     // journal itself before it serves.
     const bool agent_runs = AgentLock::IsHeld(state_dir);
-    Pass(tree, *journal, cgroup_root, !agent_runs && !agent_ran);
+    Pass(tree, *journal, cgroup_root, state_dir, !agent_runs && !agent_ran);
     agent_ran = agent_runs;
     ::usleep(static_cast<useconds_t>(kPeriod.count() * 1000));
   }
   const auto until = BootTime() + kGraceAtEnd;
   while (AgentLock::IsHeld(state_dir) && BootTime() < until) ::usleep(50'000);
   // An agent that still runs keeps its leases: only this container is ending.
-  const auto left = Pass(tree, *journal, cgroup_root, !AgentLock::IsHeld(state_dir));
+  const auto left = Pass(tree, *journal, cgroup_root, state_dir, true);
   Say("stopping, " + std::to_string(left) + " entries left in the journal");
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <utility>
 
 namespace whorl::agent {
 namespace {
@@ -87,6 +88,10 @@ Result<api::EnrolReply> Holder::Enrol(const api::EnrolRequest& request, std::str
   if (request.epoch() > epochs_.epoch()) {
     if (auto kept = epochs_.Advance(request.epoch(), 0); !kept) return Fail(kept.error().In("epoch"));
   }
+  if (request.epoch() != enrolled_epoch_ || pods_.size() != named.size()) {
+    options_.say("epoch " + std::to_string(request.epoch()) + ": " + std::to_string(named.size()) +
+                 " pods enrolled by " + std::string(controller));
+  }
   enrolled_epoch_ = request.epoch();
   controller_ = controller;
 
@@ -98,7 +103,7 @@ Result<api::EnrolReply> Holder::Enrol(const api::EnrolRequest& request, std::str
         ++pod;
         continue;
       }
-      GiveBack(pod->second);
+      GiveBack(pod->second, "it is enrolled no more");
       pod = pods_.erase(pod);
     }
     for (const auto& spec : request.pods()) {
@@ -108,7 +113,7 @@ Result<api::EnrolReply> Holder::Enrol(const api::EnrolRequest& request, std::str
       // New requests rewrite the pod's cgroup from outside: start from what stands there.
       if (!same) pod.foreign.reset();
       pod.spec = spec;
-      if (spec.mode() != api::MODE_ENFORCE && pod.entry) GiveBack(pod);
+      if (spec.mode() != api::MODE_ENFORCE && pod.entry) GiveBack(pod, "it is only observed from now on");
     }
   }
 
@@ -269,6 +274,9 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
   receipt.set_sequence(plan.sequence());
   if (auto refusal = RefusePlan(plan, controller)) {
     counters_.refused_plans++;
+    if (std::exchange(told_refusal_, refusal->first) != refusal->first) {
+      options_.say("plan refused, " + refusal->first + ": " + refusal->second);
+    }
     receipt.set_refusal_reason(refusal->first);
     receipt.set_refusal_message(refusal->second);
     receipt.set_highest_epoch(epochs_.epoch());
@@ -284,6 +292,7 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
     return receipt;
   }
   counters_.plans++;
+  told_refusal_.clear();
   receipt.set_accepted(true);
   capacity_ = plan.capacity_millicores();
 
@@ -338,7 +347,7 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
   const auto expires = clock_.Monotonic() + Millis{plan.lease_millis()};
   // Pods this plan holds no longer come first: what they held is then free.
   for (auto& [uid, pod] : pods_) {
-    if (pod.entry && !named.contains(uid)) GiveBack(pod);
+    if (pod.entry && !named.contains(uid)) GiveBack(pod, "the plan holds it no more");
   }
   // Lower before raising, so that the sum never exceeds the capacity in between.
   const auto change = [](const Target& target) {
@@ -455,10 +464,14 @@ void Holder::ForgetHeld(Pod& pod) {
   if (gone > 0) loans_version_++;
 }
 
-void Holder::GiveBack(Pod& pod) {
+void Holder::GiveBack(Pod& pod, std::string_view why) {
   if (!pod.entry) return;
   counters_.restores++;
-  if (AllSettled(writer_.Restore(*pod.entry))) {
+  const auto outcomes = writer_.Restore(*pod.entry);
+  std::string line = "pod " + pod.spec.pod_uid() + " given back, " + std::string(why);
+  for (const auto& outcome : outcomes) line += "; " + outcome.message;
+  options_.say(line);
+  if (AllSettled(outcomes)) {
     ForgetHeld(pod);
     return;
   }
@@ -506,6 +519,8 @@ void Holder::Recall(std::uint64_t id, Millis met, const std::string& why) {
   note.recall->set_why(why);
   note.recall->set_took_millis(
       static_cast<std::uint32_t>(std::max<std::int64_t>((clock_.Monotonic() - met).count(), 0)));
+  options_.say("loan " + std::to_string(id) + " recalled in " + std::to_string(note.recall->took_millis()) +
+               " ms: " + why);
   notes_.push_back(std::move(note));
   if (notes_.size() > kMostNotes) notes_.erase(notes_.begin());
 }
@@ -523,7 +538,7 @@ void Holder::Expire() {
     if (!pod.entry || pod.entry->expires > now) continue;
     const bool first = pod.entry->expires != Millis{0};
     if (journal_.Has(uid)) {
-      GiveBack(pod);
+      GiveBack(pod, first ? "its lease has run out" : "another attempt");
     } else {
       ForgetHeld(pod);
     }
@@ -545,6 +560,9 @@ void Holder::CheckKnobs() {
   for (auto& [uid, pod] : pods_) {
     if (!pod.entry || !journal_.Has(uid)) continue;
     if (auto foreign = writer_.Check(*pod.entry)) {
+      options_.say("pod " + uid + ": " + foreign->file + " was set to " + foreign->seen +
+                   " by somebody else (ours was " + foreign->expected +
+                   "); left as it is and let go until the pod is enrolled anew");
       pod.foreign = std::move(foreign);
       // What could not be put back stays in the journal and is due.
       if (pod.entry->knobs.empty()) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -40,6 +41,8 @@ class Holder {
     CgroupVersion version = CgroupVersion::kV1;
     std::int64_t node_millicores = 0;
     std::uint32_t most_pods = 64;
+    // Told what an administrator wants to read in the log, one sentence each.
+    std::function<void(const std::string&)> say = [](const std::string&) {};
   };
   Holder(Options options, CgroupTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
          const Clock& clock);
@@ -110,7 +113,7 @@ class Holder {
   bool RefuseDirective(const api::Directive& directive, Pod*& pod, api::Outcome& outcome);
   bool Locate(Pod& pod, std::string& why);
   Status Bring(const Target& target, Millis expires, std::int64_t capacity);
-  void GiveBack(Pod& pod);
+  void GiveBack(Pod& pod, std::string_view why);
   void ForgetHeld(Pod& pod);
   std::int64_t HeldSum() const;
   bool RecalledMeanwhile(const api::Loan& loan, std::uint64_t answered) const;
@@ -134,6 +137,7 @@ class Holder {
   std::atomic<std::uint64_t> loans_version_{0};
   std::map<std::uint64_t, std::optional<std::uint64_t>> recalled_;  // loan -> first frame that told
   std::vector<Note> notes_;
+  std::string told_refusal_;  // of the last plan, so that each is said once
   HolderCounters counters_;
 };
 

@@ -73,6 +73,28 @@ std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const
   return outcomes;
 }
 
+Looked RestoreDue(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
+                  const std::function<bool()>& agent_gone) {
+  Looked looked;
+  const auto guard = journal.Lock();
+  // Read under the lock too: an agent that renewed meanwhile is obeyed.
+  auto contents = guard ? journal.Load() : Fail(guard.error());
+  if (!contents) {
+    looked.said.push_back("journal: " + contents.error().message);
+    return looked;
+  }
+  looked.said = std::move(contents->damage);
+  looked.left = contents->entries.size();
+  const bool all = !contents->entries.empty() && agent_gone();
+  for (const auto& entry : contents->entries) {
+    if (!all && now < entry.expires) continue;
+    const auto outcomes = Restore(tree, journal, cgroup_root, entry);
+    for (const auto& outcome : outcomes) looked.said.push_back("pod " + entry.pod_uid + ": " + outcome.message);
+    if (AllSettled(outcomes)) --looked.left;
+  }
+  return looked;
+}
+
 bool AllSettled(const std::vector<KnobOutcome>& outcomes) {
   return std::none_of(outcomes.begin(), outcomes.end(),
                       [](const KnobOutcome& o) { return o.fate == KnobFate::kFailed; });

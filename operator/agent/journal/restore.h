@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,17 @@ std::vector<KnobOutcome> RestoreKnobs(CgroupTree& tree, const std::string& cgrou
 // knobs that failed stay in it.
 std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root,
                                  const JournalEntry& entry);
+
+// One look at the whole journal, under its lock: restores every entry whose
+// lease ended before `now`, and all of them when `agent_gone` says so. That is
+// asked after the lock is held: an agent that has just started writes nothing
+// before it gets the lock, so what stands in the journal then is not its own.
+struct Looked {
+  std::size_t left = 0;           // entries still in the journal
+  std::vector<std::string> said;  // one sentence per thing done or wrong
+};
+Looked RestoreDue(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
+                  const std::function<bool()>& agent_gone);
 
 bool AllSettled(const std::vector<KnobOutcome>& outcomes);
 

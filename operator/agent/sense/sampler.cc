@@ -108,6 +108,7 @@ void Sampler::Find(const std::vector<std::string>& pods) {
   }
   if (changed && domains_ != nullptr) {
     std::vector<VmPlace> places;
+    places.reserve(vms_.size());
     for (const auto& [uid, vm] : vms_) places.push_back(vm.sensor.place());
     domains_->Watch(std::move(places));
   }

@@ -409,7 +409,7 @@ class RealNode(unittest.TestCase):
         use = (last["raw"][0] - first["raw"][0]) / seconds / 1000
         run = (last["raw"][3] - first["raw"][3]) / seconds / 1000
         self.assertTrue(last["valid"] & 1 and last["valid"] & 8, hex(last["valid"]))
-        self.assertGreater(use, 200)
+        self.assertGreater(use, 50, "it burns, whatever share of a busy machine it gets")
         self.assertLessEqual(run, use + 50)
         self.assertFalse(last["valid"] & (1 << 12), "this pod has no tap")
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/fake/fake_cgroup_tree.h"
 #include "tests/fake/temp_dir.h"
 
@@ -80,6 +82,38 @@ TEST_F(RestoreTest, AWriteThatDoesNotTakeIsNotCalledRestored) {
   tree_.IgnoreNextWrite("/cg/cpu/pod/cpu.cfs_quota_us");
   EXPECT_EQ(Fates(), (std::vector{KnobFate::kRestored, KnobFate::kFailed}));
   EXPECT_TRUE(journal_.Has("aaaa-1"));
+}
+
+TEST_F(RestoreTest, ALookRestoresWhatHasExpiredAndLeavesTheRest) {
+  tree_.Add("/cg/cpu/other", {{"cpu.shares", "512"}});
+  const JournalEntry other{
+      "bbbb-2", "cpu/other", *tree_.Inode("/cg/cpu/other"), Millis{5000}, {{"cpu.shares", "109", "512", "512"}}};
+  ASSERT_TRUE(journal_.Put(other));
+  const auto looked = RestoreDue(tree_, journal_, "/cg", Millis{4999}, [] { return false; });
+  EXPECT_EQ(looked.left, 1u);
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.shares"), "109");
+  EXPECT_EQ(tree_.Text("/cg/cpu/other/cpu.shares"), "512");
+  EXPECT_EQ(RestoreDue(tree_, journal_, "/cg", Millis{4999}, [] { return true; }).left, 0u);
+  EXPECT_EQ(tree_.Text("/cg/cpu/other/cpu.shares"), "109");
+}
+
+TEST_F(RestoreTest, AnAgentThatStartsWhileTheJournalIsBeingOpenedKeepsItsLeases) {
+  // It was missed before the look, but asked again under the lock it is there.
+  entry_.expires = Millis{60000};
+  ASSERT_TRUE(journal_.Put(entry_));
+  bool asked = false;
+  const auto looked = RestoreDue(tree_, journal_, "/cg", Millis{1}, [&] {
+    asked = true;
+    return false;
+  });
+  EXPECT_TRUE(asked);
+  EXPECT_EQ(looked.left, 1u);
+  EXPECT_EQ(tree_.Text("/cg/cpu/pod/cpu.shares"), "512");
+}
+
+TEST_F(RestoreTest, ALookAtAJournalThatIsGoneSaysSo) {
+  std::filesystem::remove_all(dir_.path() + "/journal");
+  EXPECT_EQ(RestoreDue(tree_, journal_, "/cg", Millis{1}, [] { return true; }).said.size(), 1u);
 }
 
 }  // namespace
