@@ -202,7 +202,7 @@ Result<std::string> Client::GetRaw(const std::string& target, std::stop_token st
 
 Result<std::string> Client::List(const ResourcePath& path, const ListOptions& options,
                                  const std::function<void(JsonView)>& on_item, const std::function<void()>& on_restart,
-                                 std::stop_token stop) {
+                                 const std::stop_token& stop) {
   int page_size = options.page_size;
   std::string token;
   for (;;) {
@@ -274,8 +274,8 @@ Status Client::Watch(const ResourcePath& path, const WatchOptions& options,
   return {};
 }
 
-Result<JsonDocument> Client::Write(std::string_view verb, Method method, const ResourcePath& path, std::string query,
-                                   std::string content_type, const nlohmann::json& body) {
+Result<JsonDocument> Client::Write(std::string_view verb, Method method, const ResourcePath& path,
+                                   const std::string& query, std::string content_type, const nlohmann::json& body) {
   Request request;
   request.method = method;
   request.target = path.Target() + query;
@@ -293,7 +293,7 @@ Result<JsonDocument> Client::Create(const ResourcePath& collection, const nlohma
                                     const WriteOptions& options) {
   auto query = WriteQuery(options);
   AddQuery(query, "fieldValidation", "Strict");
-  return Write("CREATE", Method::kPost, collection, std::move(query), "application/json", object);
+  return Write("CREATE", Method::kPost, collection, query, "application/json", object);
 }
 
 Result<JsonDocument> Client::Replace(const ResourcePath& path, const nlohmann::json& object,
@@ -319,7 +319,7 @@ Result<JsonDocument> Client::Apply(const ResourcePath& path, const nlohmann::jso
   auto query = WriteQuery(options);
   AddQuery(query, "fieldValidation", "Strict");
   // JSON is YAML, which is what this content type asks for.
-  return Write("APPLY", Method::kPatch, path, std::move(query), "application/apply-patch+yaml", object);
+  return Write("APPLY", Method::kPatch, path, query, "application/apply-patch+yaml", object);
 }
 
 Status Client::Delete(const ResourcePath& path, const DeleteOptions& options) {

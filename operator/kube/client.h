@@ -98,7 +98,7 @@ class Client {
   // `on_restart` and begins again without paging.
   Result<std::string> List(const ResourcePath& path, const ListOptions& options,
                            const std::function<void(JsonView)>& on_item, const std::function<void()>& on_restart,
-                           std::stop_token stop = {});
+                           const std::stop_token& stop = {});
 
   // Feeds each watch event (an object with type and object) until the server
   // ends the watch (ok), `on_event` returns false (ok), or something fails. An
@@ -126,7 +126,7 @@ class Client {
   // One request with its credentials, and again after a 401 or a Retry-After.
   Result<Response> Exchange(std::string_view verb, Request request, const std::string& what, const Attempt& attempt);
   Result<Response> Send(std::string_view verb, Request request, const std::string& what);
-  Result<JsonDocument> Write(std::string_view verb, Method method, const ResourcePath& path, std::string query,
+  Result<JsonDocument> Write(std::string_view verb, Method method, const ResourcePath& path, const std::string& query,
                              std::string content_type, const nlohmann::json& body);
   void Warn(const Response& response);
 

@@ -138,7 +138,10 @@ Status Parse(const std::string& text, const std::string& directory, const std::s
 
 std::string Names(const std::map<std::string, Entry>& entries) {
   std::string text;
-  for (const auto& [name, entry] : entries) text += (text.empty() ? "" : ", ") + name;
+  for (const auto& [name, entry] : entries) {
+    if (!text.empty()) text += ", ";
+    text += name;
+  }
   return text.empty() ? "it defines none" : "it defines: " + text;
 }
 

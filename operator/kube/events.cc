@@ -46,7 +46,7 @@ EventRecorder::EventRecorder(Client& client, WaitingClock& clock, EventRecorderO
 EventRecorder::~EventRecorder() { Stop(); }
 
 void EventRecorder::Start() {
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }
 
 void EventRecorder::Record(Event event) {
@@ -75,7 +75,7 @@ EventCounters EventRecorder::counters() const {
   return counters_;
 }
 
-void EventRecorder::Run(std::stop_token stop) {
+void EventRecorder::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mu_);
@@ -118,7 +118,8 @@ void EventRecorder::Drain() {
 
 bool EventRecorder::Handle(const Queued& queued) {
   const auto& event = queued.event;
-  const SeriesKey key{event.regarding, event.related.value_or(ObjectRef{}), event.type, event.reason, event.action};
+  const SeriesKey key{event.regarding, event.related.value_or(ObjectRef{}), event.type, event.reason, event.action,
+                      event.distinct};
   if (const auto it = series_.find(key); it != series_.end()) {
     auto& series = it->second;
     if (queued.seen_at - series.last_seen_at < options_.series_quiet) {

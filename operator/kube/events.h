@@ -36,6 +36,9 @@ struct Event {
   std::string reason = {};  // CamelCase, fixed at compile time
   std::string action = {};  // what was done or attempted: "Scored", "RaisedLimit"
   std::string note = {};    // cut to 1 kB at a character boundary
+  // What else tells it from a repeat: a note once written cannot be changed, so
+  // an Event that must be read anew (another alarm, another wrong value) differs here.
+  std::string distinct = {};
 };
 
 struct EventRecorderOptions {
@@ -86,6 +89,7 @@ class EventRecorder {
     EventType type;
     std::string reason;
     std::string action;
+    std::string distinct;
     auto operator<=>(const SeriesKey&) const = default;
   };
   struct Series {
@@ -108,7 +112,7 @@ class EventRecorder {
     std::string name;  // the same at every try, so that a lost answer makes no second Event
   };
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   bool Handle(const Queued& queued);  // false: the server is overloaded or away, try again later
   void SweepSeries(bool closing);
   Status CreateEvent(const Queued& queued, const std::string& ns);

@@ -51,7 +51,7 @@ LeaderElector::LeaderElector(Client& client, WaitingClock& clock, LeaderElectorO
 LeaderElector::~LeaderElector() { Stop(); }
 
 void LeaderElector::Start() {
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }
 
 void LeaderElector::Stop() {
@@ -60,7 +60,7 @@ void LeaderElector::Stop() {
   thread_.join();
 }
 
-void LeaderElector::Run(std::stop_token stop) {
+void LeaderElector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (auto ok = Step(); !ok && options_.on_trouble) options_.on_trouble(ok.error());
     const auto period = Millis(options_.retry_period);
@@ -90,8 +90,9 @@ Status LeaderElector::TryAcquireOrRenew() {
   }
   // While we lead, our own last write is almost surely what stands there.
   if (known) {
-    auto renewed = Put(*known);
-    if (renewed || renewed.error().code != Code::kConflict) return renewed;
+    auto renewed = Put(known);
+    const auto otherwise = renewed ? Code::kInternal : renewed.error().code;
+    if (otherwise != Code::kConflict && otherwise != Code::kNotFound) return renewed;
   }
   auto read = Read();
   if (!read) return Fail(read.error());
@@ -138,7 +139,14 @@ Status LeaderElector::Put(const std::optional<Record>& current) {
   const auto asked_at = clock_.Monotonic();
   const auto now = Rfc3339Micro(clock_.Now());
   const bool ours = current && current->holder == options_.identity;
-  const auto transitions = !current ? 0 : ours ? current->transitions : current->transitions + 1;
+  std::int64_t transitions = 0;
+  if (current) {
+    transitions = ours ? current->transitions : current->transitions + 1;
+  } else {
+    // Somebody deleted it: go on counting, epochs must not fall back.
+    std::scoped_lock lock(mu_);
+    if (observed_) transitions = observed_->transitions + 1;
+  }
   const auto acquired = ours && !current->acquire_time.empty() ? current->acquire_time : now;
   const auto object = LeaseObject(options_, options_.identity, options_.lease_duration.count(), acquired, now,
                                   transitions, current ? current->resource_version : "");

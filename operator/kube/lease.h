@@ -75,7 +75,7 @@ class LeaderElector {
     bool operator==(const Record&) const = default;
   };
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   Status TryAcquireOrRenew();
   Result<std::optional<Record>> Read();
   static Record ToRecord(JsonView lease);

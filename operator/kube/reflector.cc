@@ -38,7 +38,7 @@ ReflectorLoop::ReflectorLoop(Client& client, ResourcePath path, ReflectorOptions
       sink_(sink),
       random_(options_.seed != 0 ? options_.seed : std::random_device{}()) {}
 
-void ReflectorLoop::Run(std::stop_token stop) {
+void ReflectorLoop::Run(const std::stop_token& stop) {
   auto backoff = options_.min_backoff;
   const auto wait = [&] {
     // Jitter up to half as much again, so that replicas do not return together.
@@ -107,7 +107,7 @@ void ReflectorLoop::Run(std::stop_token stop) {
   }
 }
 
-Status ReflectorLoop::ListOnce(std::stop_token stop) {
+Status ReflectorLoop::ListOnce(const std::stop_token& stop) {
   {
     std::scoped_lock lock(counters_mu_);
     ++counters_.lists;

@@ -68,7 +68,7 @@ class ReflectorLoop {
   // All references must outlive the loop.
   ReflectorLoop(Client& client, ResourcePath path, ReflectorOptions options, WaitingClock& clock, Sink& sink);
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
 
   bool HasSynced() const { return synced_.load(); }
   // Since the server last said anything about this kind, be it only that it
@@ -78,7 +78,7 @@ class ReflectorLoop {
   ReflectorCounters counters() const;
 
  private:
-  Status ListOnce(std::stop_token stop);
+  Status ListOnce(const std::stop_token& stop);
   Status WatchOnce(std::stop_token stop);
   Status OnEvent(std::string_view type, JsonView object);
   Millis IdleTimeout() const;
@@ -121,7 +121,7 @@ class Reflector final : private ReflectorLoop::Sink {
   // Before Start.
   void OnChange(Handler handler) { handlers_.push_back(std::move(handler)); }
   void Start() {
-    thread_ = std::jthread([this](std::stop_token stop) { loop_.Run(stop); });
+    thread_ = std::jthread([this](const std::stop_token& stop) { loop_.Run(stop); });
   }
   void RequestStop() { thread_.request_stop(); }
   void Stop() {

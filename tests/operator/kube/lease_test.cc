@@ -129,6 +129,16 @@ TEST(LeaderElector, LetsTheQuickerOneHaveIt) {
   EXPECT_FALSE(world.b.IsLeader());
 }
 
+TEST(LeaderElector, MakesADeletedLeaseAgainAndGoesOnCounting) {
+  World world;
+  ASSERT_TRUE(world.a.Step());
+  world.api.Remove(kPath);
+  ASSERT_TRUE(world.a.Step());
+  EXPECT_TRUE(world.a.IsLeader());
+  EXPECT_EQ(world.a.transitions(), 1);
+  EXPECT_THAT(world.told, ElementsAre("a leads 0"));
+}
+
 TEST(LeaderElector, TakesItsOwnLeaseUpAgainAfterARestart) {
   World world;
   ASSERT_TRUE(world.a.Step());
