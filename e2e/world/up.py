@@ -153,10 +153,21 @@ def vms():
     return cluster.get("vm", "-n", "default")["items"]
 
 
+_last_launchers = {}
+
+
 def launcher_of(name):
-    """The live launcher pod of a VM, or None."""
-    pods = cluster.get("pods", "-n", "default", "-l", f"vm.kubevirt.io/name={name}")["items"]
-    return next((pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")), None)
+    """The live launcher pod of a VM, or None. While the API server is away: the one known last, as long as its folder is there."""
+    try:
+        pods = cluster.get("pods", "-n", "default", "-l", f"vm.kubevirt.io/name={name}")["items"]
+    except Failed:
+        known = _last_launchers.get(name)
+        if known and processes.pid_of("kube-apiserver") is None and (paths.NODE / "kubelet/pods" / known["metadata"]["uid"]).is_dir():
+            return known
+        raise
+    found = next((pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")), None)
+    _last_launchers[name] = found
+    return found
 
 
 def wait_for_guests(timeout=120):
