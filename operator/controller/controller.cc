@@ -137,6 +137,9 @@ void Controller::RunPass() {
     spdlog::info("{}, epoch {}", lead.leading ? "leading" : "not leading", lead.epoch);
   }
   metrics_.SetLeader(lead.leading, lead.epoch);
+  if (!lead.leading) {
+    for (const auto& [name, linked] : links_) metrics_.ForgetNode(name);
+  }
 
   const auto view = watcher_.View();
   auto rows = Resolve(view);

@@ -71,6 +71,12 @@ void NodeLink::Wait(Millis duration, std::stop_token stop) {
 void NodeLink::Run(std::stop_token stop) {
   Millis retry = options_.first_retry;
   while (!stop.stop_requested()) {
+    // Looked at often and without back-off: whoever is elected dials at once.
+    if (!leadership_.Current().leading) {
+      retry = options_.first_retry;
+      Wait(options_.first_retry, stop);
+      continue;
+    }
     answered_ = false;
     const auto ended = RunOnce(stop);
     if (stop.stop_requested()) break;
@@ -78,7 +84,7 @@ void NodeLink::Run(std::stop_token stop) {
     if (ended) continue;  // another leader's epoch or agent: dial again at once
     if (ended.error().message != last_trouble_) {
       last_trouble_ = ended.error().message;
-      if (leadership_.Current().leading) spdlog::warn("node {}: {}", node_, last_trouble_);
+      spdlog::warn("node {}: {}", node_, last_trouble_);
     }
     // While it waits, its VMs must not look alive for longer than they are seen.
     for (Millis waited{0}; waited < retry && !stop.stop_requested(); waited += Millis{500}) {

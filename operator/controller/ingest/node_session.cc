@@ -10,7 +10,7 @@
 namespace whorl::controller {
 namespace {
 
-constexpr int kCalmTicks = 5;             // without a loan before a limit counts as restored
+constexpr int kCalmTicks = 10;            // without a loan before a limit counts as restored
 constexpr std::uint32_t kBankEvery = 60;  // ticks between two copies of a baseline
 
 bool MayBeHeld(const Resolution& row) {
@@ -148,6 +148,14 @@ void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const 
   some_pod_missing_ = false;
   for (const auto& [uid, row] : wanted) {
     auto& vm = vms_[uid];
+    if (vm.row.enrolment && vm.row.enrolment->pod_uid != row->enrolment->pod_uid) {
+      // Started anew: another cgroup, in which nothing of ours stands.
+      vm.report.held = false;
+      vm.report.limit_read = false;
+      vm.report.weight.reset();
+      vm.story = Story::kUnheld;
+      vm.calm_ticks = 0;
+    }
     vm.row = *row;
     const auto pod = found.find(row->enrolment->pod_uid);
     if (pod == found.end()) {
@@ -329,6 +337,9 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
 void NodeSession::Settle(const api::Receipt& receipt, Time now) {
   if (!sent_) return;
   if (!receipt.accepted()) {
+    // About who may plan, not about any VM: the link settles that by itself.
+    const auto& reason = receipt.refusal_reason();
+    if (reason == "OldEpoch" || reason == "OldSequence" || reason == "SecondController") return;
     for (const auto& directive : sent_->directives()) {
       if (Vm* vm = ByPod(directive.pod_uid())) {
         Refused(*vm, receipt.refusal_reason().empty() ? "Refused" : receipt.refusal_reason(), receipt.refusal_message(),
@@ -475,6 +486,9 @@ void NodeSession::Tell(const Vm& vm, crd::EventReason reason, std::string note, 
   h.reason = reason;
   h.note = std::move(note);
   h.at = at;
+  const bool alarm = reason == crd::EventReason::kBehaviorDeviating || reason == crd::EventReason::kBehaviorNormal;
+  if (alarm && vm.report.episode) h.distinct = std::to_string(ToUnixMillis(vm.report.episode->opened));
+  if (reason == crd::EventReason::kPlanRefused) h.distinct = vm.report.refusal;
   happenings_.push_back(std::move(h));
 }
 

@@ -20,7 +20,8 @@ struct Happening {
   crd::EventReason reason{};
   std::string note;
   Time at{};
-  std::string from;  // set for limits only
+  std::string distinct;  // tells it from a repeat: which alarm, which refusal
+  std::string from;      // set for limits only
   std::string to;
   std::optional<Time> until;
 };

@@ -145,9 +145,16 @@ void Publisher::TakeInputs(Millis now) {
     node.report = std::move(report);
   }
   for (auto& h : happenings) {
-    Tell(h.subject, h.reason, h.note);
-    if (h.from.empty() && h.to.empty()) continue;
+    if (h.from.empty() && h.to.empty()) {
+      Tell(h.subject, h.reason, h.note, h.distinct);
+      continue;
+    }
     auto& state = vms_[h.subject.uid];
+    // Loans come and go faster than people read, and must not use up what the
+    // VM may say: some moves get an Event of their own, the rest count in its series.
+    state.move_budget.Refill(now);
+    if (state.move_budget.Take()) ++state.moves_told;
+    Tell(h.subject, h.reason, h.note, std::to_string(state.moves_told));
     crd::LastAction action;
     action.reason = crd::Info(h.reason).name;
     action.resource = "cpu";
@@ -161,15 +168,18 @@ void Publisher::TakeInputs(Millis now) {
   }
 }
 
-void Publisher::Tell(const Subject& subject, crd::EventReason reason, std::string note) {
-  if (record_) record_(ToEvent(subject, reason, std::move(note)));
+void Publisher::Tell(const Subject& subject, crd::EventReason reason, std::string note, std::string distinct) {
+  if (!record_) return;
+  auto event = ToEvent(subject, reason, std::move(note));
+  event.distinct = std::move(distinct);
+  record_(std::move(event));
 }
 
 void Publisher::TellModes(const Resolution& row, VmState& state) {
   const auto once = [&](std::string& told, const std::string& text, crd::EventReason reason) {
     if (told == text) return;
     told = text;
-    if (!text.empty()) Tell(row.subject, reason, text);
+    if (!text.empty()) Tell(row.subject, reason, text, text);  // another wrong word is no repeat of the first
   };
   once(state.told_mode, row.mode.invalid_modes.empty() ? std::string() : row.mode.invalid_modes.front(),
        crd::EventReason::kInvalidMode);

@@ -105,6 +105,8 @@ class Publisher {
     std::vector<crd::Condition> conditions;
     std::string told_mode;  // InvalidMode, InvalidPolicy and ModeCapped told last
     std::string told_policy;
+    WriteBudget move_budget{1.0 / 600, 10};  // Events of limits that moved
+    std::uint64_t moves_told = 0;
     std::string told_cap;
   };
   struct NodeState {
@@ -148,7 +150,7 @@ class Publisher {
   Status WriteAnnotations(const VmReport& vm, const Bucket& bucket, Millis now);
   Status WriteFingerprint(const VmReport& vm, const Bucket& bucket, Millis now);
   Status WriteNode(const std::string& name, Millis now);
-  void Tell(const Subject& subject, crd::EventReason reason, std::string note);
+  void Tell(const Subject& subject, crd::EventReason reason, std::string note, std::string distinct);
 
   ClusterWriter& writer_;
   const Record record_;
