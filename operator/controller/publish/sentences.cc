@@ -20,6 +20,31 @@ std::string LoanClause(const VmReport& vm) {
   return {};
 }
 
+// What `kubectl describe` shows of an annotation before it cuts it short.
+constexpr std::size_t kDescribeWidth = 138;
+
+std::string Fitted(std::string text) {
+  if (text.size() <= kDescribeWidth) return text;
+  text.resize(kDescribeWidth - 3);
+  return text + "...";
+}
+
+// As many of the features as fit, at least one: the rest stands in the BehaviorFingerprint.
+std::string DeviatingText(const VmReport& vm) {
+  const auto& a = vm.assessment;
+  const auto head =
+      a.episode ? "Unlike itself since " + crd::TimeText(a.episode->opened) : std::string("Unlike itself");
+  const auto tail = LoanClause(vm) + ".";
+  std::string features;
+  for (std::size_t i = 0; i < a.top_count && i < a.top.size(); ++i) {
+    const auto f = crd::ToContributingFeature(a.top[i]);
+    const auto next = fmt::format("{} {} {} (usually {})", features.empty() ? ":" : ",", f.name, f.current, f.usual);
+    if (!features.empty() && head.size() + features.size() + next.size() + tail.size() > kDescribeWidth) break;
+    features += next;
+  }
+  return head + features + tail;
+}
+
 }  // namespace
 
 std::string FeaturesText(const Assessment& assessment) {
@@ -49,18 +74,16 @@ std::string SummaryText(const VmReport& vm) {
   switch (a.state) {
     case State::kLearning: {
       const auto baseline = crd::ToBaselineProgress(a.learning);
-      return fmt::format("Learning what is usual for this VM: {} % done{}{}.", a.learning.percent,
-                         baseline.missing.empty() ? "" : ", still needs " + baseline.missing, LoanClause(vm));
+      return Fitted(fmt::format("Learning what is usual for this VM: {} % done{}{}.", a.learning.percent,
+                                baseline.missing.empty() ? "" : ", still needs " + baseline.missing, LoanClause(vm)));
     }
     case State::kNormal:
       return fmt::format("Behaves like itself: score {} of 100, alarm at {}{}.", a.score.value_or(0), a.threshold,
                          LoanClause(vm));
-    case State::kDeviating:
-      return fmt::format("Unlike itself{}: {}{}.",
-                         a.episode ? " since " + crd::TimeText(a.episode->opened) : std::string(), FeaturesText(a),
-                         LoanClause(vm));
+    case State::kDeviating: return Fitted(DeviatingText(vm));
     case State::kBlind:
-      return fmt::format("Not seen: {}.", vm.blind_reason.empty() ? "no fresh samples from its node" : vm.blind_reason);
+      return Fitted(
+          fmt::format("Not seen: {}.", vm.blind_reason.empty() ? "no fresh samples from its node" : vm.blind_reason));
     case State::kPaused:
       return fmt::format("Paused by PartitionPolicy {}: nothing new is done.",
                          vm.resolution.policy ? vm.resolution.policy->name : "");

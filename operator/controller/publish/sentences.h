@@ -20,7 +20,8 @@ std::string FeaturesText(const Assessment& assessment);
 // "1 h 5 min", "42 s".
 std::string DurationText(Seconds duration);
 
-// The one sentence of the summary annotation.
+// The one sentence of the summary annotation; at most 138 characters, which is
+// what `kubectl describe` shows of one.
 std::string SummaryText(const VmReport& vm);
 
 std::string BaselineReadyNote(const Assessment& assessment);

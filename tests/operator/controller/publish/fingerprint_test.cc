@@ -76,6 +76,20 @@ TEST(SummaryText, IsOneSentenceThatNamesWhatIsUnusual) {
   EXPECT_THAT(SummaryText(vm), HasSubstr("no whorl-agent runs"));
 }
 
+TEST(SummaryText, FitsWhatKubectlDescribeShowsOfAnAnnotation) {
+  auto vm = Seen(State::kDeviating, 80);
+  vm.assessment.episode = Episode{1, FromUnixMillis(1'700'000'000'000), std::nullopt, 80};
+  vm.assessment.top_count = 3;
+  vm.assessment.top[1] = {Feature::kVcpuDelay, 12.0F, 0.3F, 543.21F, 3.6F};
+  vm.assessment.top[2] = {Feature::kCpuThrottled, 9.0F, 0.2F, 565.4F, 0.2F};
+  vm.borrowed.amount = MilliCores{240};
+  EXPECT_LE(SummaryText(vm).size(), 138u);
+  EXPECT_THAT(SummaryText(vm), HasSubstr("borrows"));
+  vm = Seen(State::kBlind, std::nullopt);
+  vm.blind_reason = std::string(500, 'x');
+  EXPECT_LE(SummaryText(vm).size(), 138u);
+}
+
 TEST(SummaryText, NeverNamesANeighbour) {
   auto vm = Seen(State::kNormal, 3);
   vm.borrowed.amount = MilliCores{120};
