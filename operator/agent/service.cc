@@ -24,7 +24,7 @@ constexpr Millis kLookUp{250};  // how soon a stream notices that it is to end
 grpc::Status ToStatus(const Error& error) {
   switch (error.code) {
     case Code::kInvalid: return {grpc::StatusCode::INVALID_ARGUMENT, error.message};
-    case Code::kRefused: return {grpc::StatusCode::FAILED_PRECONDITION, error.message};
+    case Code::kRefused:
     case Code::kConflict: return {grpc::StatusCode::FAILED_PRECONDITION, error.message};
     case Code::kUnavailable: return {grpc::StatusCode::RESOURCE_EXHAUSTED, error.message};
     default: return {grpc::StatusCode::INTERNAL, error.message};
