@@ -40,7 +40,8 @@ Error Explain(const grpc::Status& status, const AgentAddress& address, std::stri
   const auto has = [&](std::string_view part) { return text.find(part) != std::string::npos; };
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
-      if (has("CERTIFICATE_VERIFY_FAILED") || has("Hostname Verification Check failed") || has("name check failed") ||
+      if (has("CERTIFICATE_VERIFY_FAILED") || has("is not in peer certificate") ||
+          has("Hostname Verification Check failed") || has("name check failed") ||
           has("No match found for server name")) {
         return {Code::kUnauthorized, where + ": its certificate is not one for agent." + address.node +
                                          ".whorl signed by ca.crt (" + text + "); give that node its own certificate"};
