@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -184,10 +185,9 @@ Result<std::string> CheckServer(std::string server, const std::string& place) {
   const auto authority = rest.substr(0, rest.find('/'));
   const auto colon = authority.ends_with(']') ? std::string_view::npos : authority.rfind(':');
   const auto host = authority.substr(0, colon);
-  for (const char c : server) {
-    if (c <= 0x20 || c >= 0x7f || c == '@' || c == '?' || c == '#') {
-      return Fail(Code::kInvalid, place + ": server \"" + server + "\" holds a character that does not belong there");
-    }
+  const auto foreign = [](char c) { return c <= 0x20 || c >= 0x7f || c == '@' || c == '?' || c == '#'; };
+  if (std::any_of(server.begin(), server.end(), foreign)) {
+    return Fail(Code::kInvalid, place + ": server \"" + server + "\" holds a character that does not belong there");
   }
   bool port_ok = true;
   if (colon != std::string_view::npos) {

@@ -119,8 +119,7 @@ Status ReflectorLoop::ListOnce(const std::stop_token& stop) {
     if (auto ok = sink_.Listed(*key, object); !ok) Undecodable(*key, ok.error());
   };
   const auto version = client_.List(
-      path_, ListOptions{options_.label_selector, options_.field_selector}, on_item, [&] { sink_.BeginList(); },
-      std::move(stop));
+      path_, ListOptions{options_.label_selector, options_.field_selector}, on_item, [&] { sink_.BeginList(); }, stop);
   if (!version) return Fail(version.error());
   if (Older(*version, newest_)) {
     Trouble(Error{Code::kCorrupt, "LIST " + path_.Text() + ": resourceVersion went back from " + newest_ + " to " +
@@ -136,7 +135,7 @@ Status ReflectorLoop::ListOnce(const std::stop_token& stop) {
   return {};
 }
 
-Status ReflectorLoop::WatchOnce(std::stop_token stop) {
+Status ReflectorLoop::WatchOnce(const std::stop_token& stop) {
   {
     std::scoped_lock lock(counters_mu_);
     ++counters_.watches;
@@ -158,7 +157,7 @@ Status ReflectorLoop::WatchOnce(std::stop_token stop) {
         if (!ok) broken = ok.error();
         return ok.has_value();
       },
-      std::move(stop));
+      stop);
   if (broken) return Fail(*broken);
   return ended;
 }

@@ -79,7 +79,7 @@ class ReflectorLoop {
 
  private:
   Status ListOnce(const std::stop_token& stop);
-  Status WatchOnce(std::stop_token stop);
+  Status WatchOnce(const std::stop_token& stop);
   Status OnEvent(std::string_view type, JsonView object);
   Millis IdleTimeout() const;
   void Touch();

@@ -50,7 +50,7 @@ void StartPoolOnce() {
     try {
       crossplat::threadpool::initialize_with_threads(kPoolThreads);
     } catch (const std::exception&) {
-      // Somebody used cpprest before us: its pool stays as it is.
+      return;  // somebody used cpprest before us: its pool stays as it is
     }
   });
 }
@@ -128,8 +128,8 @@ struct TlsState {
       if (!certificate || !key) {
         trouble = !certificate ? certificate.error().message : key.error().message;
       } else {
-        context.use_certificate_chain(boost::asio::buffer(*certificate), bad);
-        if (!bad) context.use_private_key(boost::asio::buffer(*key), boost::asio::ssl::context::pem, bad);
+        bad = context.use_certificate_chain(boost::asio::buffer(*certificate), bad);
+        if (!bad) bad = context.use_private_key(boost::asio::buffer(*key), boost::asio::ssl::context::pem, bad);
         if (bad) trouble = "client certificate and key: " + bad.message();
       }
     }
@@ -159,10 +159,10 @@ struct Failure {
 // Waits for `task`; past the deadline or when stopped it cancels and gives up.
 // The continuation owns what it writes to, so a late outcome harms nobody.
 template <typename T>
-tl::expected<T, Failure> Await(pplx::task<T> task, const pplx::cancellation_token_source& cancel,
+tl::expected<T, Failure> Await(const pplx::task<T>& task, const pplx::cancellation_token_source& cancel,
                                SteadyClock::time_point deadline, const std::stop_token& stop) {
   auto outcome = std::make_shared<Outcome<T>>();
-  task.then([outcome](pplx::task<T> finished) {
+  task.then([outcome](const pplx::task<T>& finished) {
     std::optional<T> value;
     std::string error;
     try {

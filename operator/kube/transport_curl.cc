@@ -22,12 +22,7 @@ struct SlistFree {
 };
 using Slist = std::unique_ptr<curl_slist, SlistFree>;
 
-void Append(Slist& list, const std::string& text) {
-  auto* longer = curl_slist_append(list.get(), text.c_str());
-  if (longer == nullptr) return;
-  (void)list.release();
-  list.reset(longer);
-}
+void Append(Slist& list, const std::string& text) { list.reset(curl_slist_append(list.release(), text.c_str())); }
 
 // A multi handle keeps the connections, an easy handle runs one request; both
 // are used by one thread at a time and then go back to the transport's shelf.
@@ -168,7 +163,13 @@ class CurlTransport final : public Transport {
     char explanation[CURL_ERROR_SIZE] = "";
     const auto url = base_url_ + request.target;
     Slist headers;
-    for (const auto& [name, value] : request.headers) Append(headers, name + ": " + value);
+    std::string header;
+    for (const auto& [name, value] : request.headers) {
+      header = name;
+      header += ": ";
+      header += value;
+      Append(headers, header);
+    }
     if (!request.content_type.empty()) Append(headers, "Content-Type: " + request.content_type);
     Append(headers, "Expect:");  // no 100-continue: it costs a round trip or a second
     Slist connect_to;
