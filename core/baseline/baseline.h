@@ -51,8 +51,8 @@ struct alignas(64) Baseline {
   // is about the baseline before this sample.
   struct Outcome {
     Evidence evidence;
-    bool judged = false;   // false: too little is known yet
-    bool finished = false; // learning ended with this sample
+    bool judged = false;    // false: too little is known yet
+    bool finished = false;  // learning ended with this sample
   };
   // `flagged`: the VM is inside an episode; its scores are not taken for usual.
   Outcome Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal, bool flagged, Pace pace);

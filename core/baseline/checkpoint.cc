@@ -131,9 +131,10 @@ bool Sane(const Baseline& b) {
   for (const Calibration& c : b.scorer.detector) {
     if (!Sane(c)) return false;
   }
-  return Sane(b.scorer.mean) && Sane(b.scorer.runs) && Within(b.scorer.run, 0, 40) && Within(b.scorer.smooth, 0, Calibration::kMostEvidence) && b.learnt_ms >= 0 &&
-         b.learnt_ms < std::int64_t{1} << 50 && Within(b.interval_ms, 0, 1e9f) &&
-         b.samples < 1u << 31 && b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
+  return Sane(b.scorer.mean) && Sane(b.scorer.runs) && Within(b.scorer.run, 0, 40) &&
+         Within(b.scorer.smooth, 0, Calibration::kMostEvidence) && b.learnt_ms >= 0 &&
+         b.learnt_ms < std::int64_t{1} << 50 && Within(b.interval_ms, 0, 1e9f) && b.samples < 1u << 31 &&
+         b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
 }
 
 }  // namespace
@@ -164,9 +165,10 @@ Status Load(std::string_view blob, Baseline& baseline) {
   std::memcpy(&version, blob.data() + kMagic.size(), sizeof version);
   std::memcpy(&features, blob.data() + kMagic.size() + sizeof version, sizeof features);
   if (version != kVersion || features != kFeatureCount) {
-    return Fail(Code::kUnsupported, "baseline: version " + std::to_string(version) + " with " + std::to_string(features) +
-                                        " features, this program reads version " + std::to_string(kVersion) + " with " +
-                                        std::to_string(kFeatureCount) + "; the VM learns anew");
+    return Fail(Code::kUnsupported, "baseline: version " + std::to_string(version) + " with " +
+                                        std::to_string(features) + " features, this program reads version " +
+                                        std::to_string(kVersion) + " with " + std::to_string(kFeatureCount) +
+                                        "; the VM learns anew");
   }
   Baseline loaded;
   std::uint8_t learnt = 0;

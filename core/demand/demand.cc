@@ -9,12 +9,12 @@ namespace {
 constexpr std::uint32_t kLeastSeen = 5;
 constexpr float kMeanGain = 0.3f;
 constexpr float kScaleGain = 0.05f;
-constexpr float kLeastScale = 5.0f;    // millicores: jitter of an idle guest
-constexpr float kOffsetStep = 0.25f;   // of the scale
-constexpr float kHeldBack = 0.85f;     // of its limit in use: the limit may be what stops it
+constexpr float kLeastScale = 5.0f;      // millicores: jitter of an idle guest
+constexpr float kOffsetStep = 0.25f;     // of the scale
+constexpr float kHeldBack = 0.85f;       // of its limit in use: the limit may be what stops it
 constexpr float kThrottledFrom = 20.0f;  // ms/s
 constexpr float kGrowth = 1.5f;
-constexpr float kPush = 50.0f;         // millicores, so that a tiny limit is left quickly
+constexpr float kPush = 50.0f;  // millicores, so that a tiny limit is left quickly
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 
-
 namespace whorl {
 
 // What one tick tells about a VM's need for CPU, in millicores unless said.

@@ -58,11 +58,11 @@ Status Check(const VmSpec& spec) {
 
 struct Engine::State {
   VmStore vms;
-  std::vector<Enrolment> enrolments;        // by slot, like everything named "by slot"
-  std::vector<std::int64_t> fresh_ms;       // by slot: tick at which the last sample was accepted
-  std::vector<std::uint64_t> sampled_tick;  // by slot: the tick that last updated the assessment
-  std::vector<std::int32_t> position;       // by slot: in `assessments`, -1 = not enrolled
-  std::vector<Assessment> assessments;      // by handle, enrolled only
+  std::vector<Enrolment> enrolments;                        // by slot, like everything named "by slot"
+  std::vector<std::int64_t> fresh_ms;                       // by slot: tick at which the last sample was accepted
+  std::vector<std::uint64_t> sampled_tick;                  // by slot: the tick that last updated the assessment
+  std::vector<std::int32_t> position;                       // by slot: in `assessments`, -1 = not enrolled
+  std::vector<Assessment> assessments;                      // by handle, enrolled only
   std::map<std::string, std::uint32_t, std::less<>> slots;  // by id; orders the partition
   std::set<std::uint32_t> free_slots;
 
@@ -194,7 +194,8 @@ Status Engine::Update(VmHandle vm, const VmSpec& spec) {
   State& s = *state_;
   if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
   if (auto good = Check(spec); !good) return good;
-  if (spec.id != s.enrolments[Slot(vm)].spec.id) return Fail(Code::kInvalid, "VM " + spec.id + ": a VM's id cannot change");
+  if (spec.id != s.enrolments[Slot(vm)].spec.id)
+    return Fail(Code::kInvalid, "VM " + spec.id + ": a VM's id cannot change");
   s.Adopt(Slot(vm), spec);
   Assessment& a = s.Of(Slot(vm));
   a.threshold = s.vms[Slot(vm)].threshold;
@@ -241,9 +242,7 @@ void Engine::State::Prefetch(Portion portion) const {
       fetch(&vm.baseline.scaling, sizeof(Scaling));
       fetch(&vm.rates, sizeof(VmState) - offsetof(VmState, rates));
       break;
-    case Portion::kModel:
-      fetch(&vm.baseline.whitening, sizeof(Whitening));
-      break;
+    case Portion::kModel: fetch(&vm.baseline.whitening, sizeof(Whitening)); break;
     case Portion::kScores:
       fetch(&vm.baseline.scorer, sizeof(Baseline) - offsetof(Baseline, scorer));
       fetch(&assessments[static_cast<std::size_t>(position[*next])], sizeof(Assessment));
@@ -271,7 +270,8 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
   if (vm.mode == Mode::kOff) return;
   const bool first = !vm.rates.started;
   FeatureVector features;
-  if (vm.rates.Advance(now, sample.sampled_at, sample.valid, sample.raw, features, counts) != SampleFate::kAccepted) return;
+  if (vm.rates.Advance(now, sample.sampled_at, sample.valid, sample.raw, features, counts) != SampleFate::kAccepted)
+    return;
   fresh_ms[slot] = ToUnixMillis(now);
   sampled_tick[slot] = tick;
 
@@ -280,8 +280,7 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
   if (!first) {
     const Features24 scaled = Scaling::LogScale(features);
     vm.recent.Push(scaled, features.valid);
-    outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open,
-                                  PaceOf(slot));
+    outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open, PaceOf(slot));
     if (outcome.finished) {
       vm.threshold = ThresholdFor(enrolments[slot].spec.policy.false_episodes_per_week, vm.baseline.interval());
     }
@@ -289,14 +288,16 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
   if (const auto used = features.Get(Feature::kCpuUsage)) {
     std::optional<float> limit;
     if (sample.cpu_limit) limit = static_cast<float>(Count(*sample.cpu_limit));
-    vm.demand.Observe({*used, features.Get(Feature::kVcpuDelay), features.Get(Feature::kCpuThrottled), limit, vm.most_cpu},
-                      vm.quantile);
+    vm.demand.Observe(
+        {*used, features.Get(Feature::kVcpuDelay), features.Get(Feature::kCpuThrottled), limit, vm.most_cpu},
+        vm.quantile);
   }
   Prefetch(Portion::kScores);
   Assess(slot, outcome, sample.sampled_at, features);
 }
 
-void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features) {
+void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at,
+                           const FeatureVector& features) {
   VmState& vm = vms[slot];
   Assessment& a = Of(slot);
   a.last_sample = at;
@@ -434,7 +435,8 @@ void Engine::State::DescribeMembers(Time now) {
     m.max_bonus = policy.max_bonus;
     m.quantum_ms = std::chrono::duration_cast<Millis>(policy.quantum).count();
     if (a.cpu_predicted && !Blind(slot, now)) {
-      m.need = static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
+      m.need =
+          static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
       if (vms[slot].episode.open && a.score) m.priority = *a.score / 100.0 * static_cast<double>(vms[slot].cpu_excess);
     }
     const bool hold = e.spec.policy.pause == Pause::kHold;
@@ -539,7 +541,8 @@ void Engine::State::WriteLoans() {
     loan.amount = MilliCores{open.amount};
     loan.since = FromUnixMillis(open.since_ms);
     loan.expires = FromUnixMillis(open.expires_ms);
-    loan.recall.use_above = MilliCores{std::max(static_cast<std::int64_t>(kRecallPart * static_cast<double>(left)), kLeastRecallUse)};
+    loan.recall.use_above =
+        MilliCores{std::max(static_cast<std::int64_t>(kRecallPart * static_cast<double>(left)), kLeastRecallUse)};
     loan.recall.delay_above_ms_per_s = kRecallDelay;
     loan.recall.for_at_least = kRecallFor;
     plan.loans.push_back(loan);

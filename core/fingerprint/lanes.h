@@ -92,8 +92,9 @@ inline F LogOf(F x, F one, I bias, I low, ToI to_int, ToF to_float, Convert conv
 
 inline Float8 Log(Float8 x) {
   return detail::LogOf(
-      x, Broadcast(1), BroadcastInt(0x3f3504f3), BroadcastInt(0x7fffff), [](Float8 v) { return std::bit_cast<Int8>(v); },
-      [](Int8 v) { return std::bit_cast<Float8>(v); }, [](Int8 v) { return __builtin_convertvector(v, Float8); });
+      x, Broadcast(1), BroadcastInt(0x3f3504f3), BroadcastInt(0x7fffff),
+      [](Float8 v) { return std::bit_cast<Int8>(v); }, [](Int8 v) { return std::bit_cast<Float8>(v); },
+      [](Int8 v) { return __builtin_convertvector(v, Float8); });
 }
 inline float Log(float x) {
   return detail::LogOf(

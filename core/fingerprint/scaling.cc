@@ -10,11 +10,11 @@ constexpr float kKiB = 1024.0f;
 constexpr float kMiB = 1024.0f * 1024.0f;
 
 constexpr std::array<float, kFeatureCount> kOrigin{
-    10, 10, 20, 10, 20, 20,                       // CPU: millicores and ms/s
-    16 * kMiB, 5, 200, 20, 16 * kMiB, 16 * kMiB,  // memory
-    4 * kKiB, 4 * kKiB, 10, 5,                    // network
-    64 * kKiB, 64 * kKiB, 5, 20,                  // disk
-    50, 50, 50, 50,                               // VMM system calls
+    10,        10,        20,  10, 20,        20,         // CPU: millicores and ms/s
+    16 * kMiB, 5,         200, 20, 16 * kMiB, 16 * kMiB,  // memory
+    4 * kKiB,  4 * kKiB,  10,  5,                         // network
+    64 * kKiB, 64 * kKiB, 5,   20,                        // disk
+    50,        50,        50,  50,                        // VMM system calls
 };
 
 constexpr std::array<float, kFeatureCount> Floors() {

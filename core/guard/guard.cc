@@ -15,7 +15,8 @@ using Check = std::optional<Finding> (*)(const Situation&);
 
 std::optional<Finding> DedicatedCpus(const Situation& s) {
   if (!s.dedicated_cpus) return std::nullopt;
-  return Finding{"DedicatedCpus", "the VM has dedicated CPUs, which are never partitioned; left as found", std::nullopt};
+  return Finding{"DedicatedCpus", "the VM has dedicated CPUs, which are never partitioned; left as found",
+                 std::nullopt};
 }
 
 std::optional<Finding> SampleTooOld(const Situation& s) {
@@ -39,12 +40,14 @@ std::optional<Finding> Flapping(const Situation& s) {
   if (s.reversals < kFlapping || !s.previous || s.allocation <= *s.previous) return std::nullopt;
   const MilliCores allowed = std::max(*s.previous, s.request);
   if (s.allocation <= allowed) return std::nullopt;
-  return Finding{"Flapping", "the allocation changed direction too often in the last minute; not rising for now", allowed};
+  return Finding{"Flapping", "the allocation changed direction too often in the last minute; not rising for now",
+                 allowed};
 }
 
 std::optional<Finding> AboveCapacity(const Situation& s) {
   if (s.allocation <= s.room) return std::nullopt;
-  return Finding{"AboveCapacity", "the node's capacity is held by others; given what is left", std::max(s.room, MilliCores{0})};
+  return Finding{"AboveCapacity", "the node's capacity is held by others; given what is left",
+                 std::max(s.room, MilliCores{0})};
 }
 
 // Last of those that trim: what they left must still be enough.
@@ -55,10 +58,11 @@ std::optional<Finding> BelowRequest(const Situation& s) {
 
 std::optional<Finding> FloorsExceedCapacity(const Situation& s) {
   if (!s.floor_scaled) return std::nullopt;
-  return Finding{"FloorsExceedCapacity", "the floors of this node's VMs do not fit its capacity; this floor was lowered", s.allocation};
+  return Finding{"FloorsExceedCapacity",
+                 "the floors of this node's VMs do not fit its capacity; this floor was lowered", s.allocation};
 }
 
-constexpr Check kChecks[] = {DedicatedCpus, SampleTooOld, AboveLimit,   StepTooLarge,
+constexpr Check kChecks[] = {DedicatedCpus, SampleTooOld,  AboveLimit,   StepTooLarge,
                              Flapping,      AboveCapacity, BelowRequest, FloorsExceedCapacity};
 
 constexpr std::int64_t kHalfMinute = 30'000;

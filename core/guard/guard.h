@@ -10,16 +10,16 @@ namespace whorl::guard {
 
 // One change wanted for one VM, and all that speaks for or against it.
 struct Situation {
-  bool blind = false;                    // no fresh sample
+  bool blind = false;  // no fresh sample
   bool dedicated_cpus = false;
-  bool floor_scaled = false;             // the floors of the node do not fit
+  bool floor_scaled = false;  // the floors of the node do not fit
   MilliCores request{};
-  std::optional<MilliCores> limit;       // the user's
-  std::optional<MilliCores> previous;    // allocation of the last plan
+  std::optional<MilliCores> limit;     // the user's
+  std::optional<MilliCores> previous;  // allocation of the last plan
   MilliCores step{};
-  MilliCores room{};                     // capacity that no other directive holds
-  int reversals = 0;                     // changes of direction in the last minute
-  MilliCores allocation{};               // wanted; checks may lower it
+  MilliCores room{};        // capacity that no other directive holds
+  int reversals = 0;        // changes of direction in the last minute
+  MilliCores allocation{};  // wanted; checks may lower it
 };
 
 // Reason and message go unchanged to the user; the first one is what they read.

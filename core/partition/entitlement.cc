@@ -73,8 +73,8 @@ void Entitlements::Solve(std::int64_t capacity, std::vector<std::int64_t>& out) 
   RoundToSum(real_, lo_whole_, hi_whole_, std::min(capacity, ceilings), out, order_);
 }
 
-void Entitlements::Compute(std::span<const Member> members, std::span<const double> bonus_credit,
-                           std::int64_t capacity, std::vector<Share>& shares) {
+void Entitlements::Compute(std::span<const Member> members, std::span<const double> bonus_credit, std::int64_t capacity,
+                           std::vector<Share>& shares) {
   const std::size_t n = members.size();
   assert(bonus_credit.size() == n);
   assert(std::is_sorted(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.id < b.id; }));

@@ -14,9 +14,9 @@ inline constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max(
 // What the partition must know of one VM that takes part. Amounts in the
 // resource's whole unit (millicores).
 struct Member {
-  std::string_view id;     // breaks ties
-  std::uint32_t vm = 0;    // handed back, never interpreted
-  double weight = 1;       // > 0; base share is in proportion to it
+  std::string_view id;   // breaks ties
+  std::uint32_t vm = 0;  // handed back, never interpreted
+  double weight = 1;     // > 0; base share is in proportion to it
   std::int64_t request = 0;
   std::int64_t limit = kNoLimit;
   double floor_fraction = 0;
@@ -26,10 +26,10 @@ struct Member {
   double max_bonus = 0;
   std::int64_t quantum_ms = 10'000;
   std::optional<std::int64_t> need;  // predicted demand with its margin; nullopt = unknown
-  double priority = 0;     // 0..1, from the deviation
+  double priority = 0;               // 0..1, from the deviation
   bool may_lend = true;
-  bool may_borrow = true;  // open or enlarge loans
-  bool may_renew = true;   // false: open loans run out at their term
+  bool may_borrow = true;            // open or enlarge loans
+  bool may_renew = true;             // false: open loans run out at their term
   std::int64_t raise_to = kNoLimit;  // largest allocation in this tick
 };
 
@@ -38,11 +38,11 @@ struct Share {
   std::int64_t base = 0;
   std::int64_t floor = 0;
   std::int64_t ceiling = 0;
-  std::int64_t plain = 0;        // entitlement had nobody a bonus
+  std::int64_t plain = 0;  // entitlement had nobody a bonus
   std::int64_t entitlement = 0;
   std::int64_t lent = 0;
   std::int64_t borrowed = 0;
-  bool floor_scaled = false;     // the floors do not fit; this one was lowered
+  bool floor_scaled = false;  // the floors do not fit; this one was lowered
   std::int64_t allocation() const { return entitlement - lent + borrowed; }
 };
 

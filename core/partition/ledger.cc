@@ -105,7 +105,8 @@ void Ledger::ServeBorrowers(std::span<const Member> members, const std::vector<S
   for (std::size_t begin = 0; begin < borrowers_.size();) {
     std::size_t end = begin;
     std::int64_t group = 0;
-    while (end < borrowers_.size() && bonus(borrowers_[end]) == bonus(borrowers_[begin])) group += want_[borrowers_[end++]];
+    while (end < borrowers_.size() && bonus(borrowers_[end]) == bonus(borrowers_[begin]))
+      group += want_[borrowers_[end++]];
     if (group <= supply) {
       supply -= group;
       begin = end;

@@ -63,7 +63,8 @@ Calibration::Terms Calibration::Weigh(float value, float position, const Shape& 
   for (std::size_t i = 0; i < kBins; i += kLanes) {
     Float8 part;
     __builtin_memcpy(&part, bins_.data() + i, sizeof part);
-    sum += Select(lane > BroadcastInt(static_cast<std::int32_t>(bin) - static_cast<std::int32_t>(i)), part, Broadcast(0));
+    sum +=
+        Select(lane > BroadcastInt(static_cast<std::int32_t>(bin) - static_cast<std::int32_t>(i)), part, Broadcast(0));
   }
   const float above = Sum(sum) + bins_[bin] * (static_cast<float>(bin + 1) - position);
   return {0, -kPerLn, (increment_ + above) / (total_ + increment_)};

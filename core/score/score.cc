@@ -46,7 +46,8 @@ float NextRun(float run, float evidence) {
 }  // namespace
 
 Evidence Scorer::Judge(const Condensed& condensed) {
-  const Float8 value = Max(Float8{condensed.mahalanobis, condensed.residual, condensed.largest}, Broadcast(kDistance.lowest));
+  const Float8 value =
+      Max(Float8{condensed.mahalanobis, condensed.residual, condensed.largest}, Broadcast(kDistance.lowest));
   const Float8 log_value = Log(value);
   Evidence result;
   std::array<Calibration::Terms, kDetectorCount> terms;

@@ -75,8 +75,8 @@ void CountFate(SampleFate fate, SampleCounts& counts) {
 
 }  // namespace
 
-SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid,
-                          const std::array<double, kFeatureCount>& raw, FeatureVector& out, SampleCounts& counts) {
+SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const std::array<double, kFeatureCount>& raw,
+                          FeatureVector& out, SampleCounts& counts) {
   out.valid = FeatureMask{};
   const SampleFate fate = Judge(*this, now, sampled_at);
   CountFate(fate, counts);
@@ -99,7 +99,8 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid,
     Unsigned4 last;
     __builtin_memcpy(&last, last_ms.data() + f, sizeof last);
     // Modulo 2^32, then never zero, so that the division below is harmless.
-    const Double4 elapsed = __builtin_convertvector((at_ms - last) | (at_ms == last ? Unsigned4{1, 1, 1, 1} : Unsigned4{}), Double4);
+    const Double4 elapsed =
+        __builtin_convertvector((at_ms - last) | (at_ms == last ? Unsigned4{1, 1, 1, 1} : Unsigned4{}), Double4);
     const Double4 rate = delta * Load(kPerMilli, f) / elapsed;
     const Double4 value = CounterLanes(f) ? rate : reading;
     const Float4 narrow = __builtin_convertvector(value, Float4);

@@ -27,9 +27,9 @@ struct SampleCounts {
   std::uint64_t too_old = 0;
   std::uint64_t from_future = 0;
   std::uint64_t unknown_vm = 0;
-  std::uint64_t backwards = 0;   // counters that fell: the source restarted
+  std::uint64_t backwards = 0;     // counters that fell: the source restarted
   std::uint64_t not_a_number = 0;  // NaN, infinite, negative or absurd readings
-  std::uint64_t gaps = 0;        // counters unread for longer than kLongestInterval
+  std::uint64_t gaps = 0;          // counters unread for longer than kLongestInterval
 };
 
 // A sample may lag or lead the tick by this much; beyond it the clocks or the
@@ -53,8 +53,8 @@ struct Rates {
 
   // Takes a sample in. On kAccepted `out` holds what could be measured; on
   // anything else the sample left no trace but its count.
-  SampleFate Advance(Time now, Time sampled_at, FeatureMask valid,
-                     const std::array<double, kFeatureCount>& raw, FeatureVector& out, SampleCounts& counts);
+  SampleFate Advance(Time now, Time sampled_at, FeatureMask valid, const std::array<double, kFeatureCount>& raw,
+                     FeatureVector& out, SampleCounts& counts);
 };
 
 }  // namespace whorl

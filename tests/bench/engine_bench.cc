@@ -11,10 +11,10 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <atomic>
-#include <ctime>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <deque>
 #include <memory>
 #include <new>
@@ -170,7 +170,8 @@ const std::vector<std::string>& Settled() {
     Engine engine;
     Frame frame;
     frame.samples.resize(64);
-    for (std::size_t i = 0; i < frame.samples.size(); ++i) frame.samples[i].vm = engine.Enrol(Spec(i, Mode::kObserve)).value();
+    for (std::size_t i = 0; i < frame.samples.size(); ++i)
+      frame.samples[i].vm = engine.Enrol(Spec(i, Mode::kObserve)).value();
     Random random{1};
     Time now = FromUnixMillis(1'600'000'000'000);
     for (int tick = 0; tick < 3600; ++tick) {
@@ -254,15 +255,19 @@ void Partition(std::size_t vms) {
     loans += plan.loans.size();
   }
   const Timing t = Summary(seconds);
-  std::printf("partition: %zu VMs enforced, %.0f loans open on average: tick %.1f us (worst %.1f us), %llu allocations in %d ticks\n",
-              vms, static_cast<double>(loans) / kTicks, t.median * 1e6, t.worst * 1e6,
-              static_cast<unsigned long long>(allocated), kTicks);
+  std::printf(
+      "partition: %zu VMs enforced, %.0f loans open on average: tick %.1f us (worst %.1f us), %llu allocations in %d "
+      "ticks\n",
+      vms, static_cast<double>(loans) / kTicks, t.median * 1e6, t.worst * 1e6,
+      static_cast<unsigned long long>(allocated), kTicks);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto number = [&](int i, long otherwise) { return argc > i ? std::max(1L, std::strtol(argv[i], nullptr, 10)) : otherwise; };
+  const auto number = [&](int i, long otherwise) {
+    return argc > i ? std::max(1L, std::strtol(argv[i], nullptr, 10)) : otherwise;
+  };
   const long vms = number(1, 100'000), ticks = number(2, 60);
   Score(static_cast<std::size_t>(vms), static_cast<int>(ticks));
   Partition(100);

@@ -19,7 +19,6 @@ inline constexpr std::uint32_t kSyscalls = Bit(Feature::kSyscallsVcpu) | Bit(Fea
                                            Bit(Feature::kSyscallsIo) | Bit(Feature::kSyscallsOther);
 inline constexpr std::uint32_t kEverySecond = ((1u << kFeatureCount) - 1) & ~kFromLibvirt & ~kSyscalls;
 
-
 // A made-up guest for engine tests: wants some CPU each second, gets what its
 // quota allows, and moves the kernel's counters as a real one would, with
 // seeded noise. Not a model of any workload, only its rough proportions.
@@ -27,12 +26,12 @@ class SimulatedVm {
  public:
   SimulatedVm(VmHandle vm, std::uint64_t seed) : vm_(vm), random_(seed) { sample_.vm = vm; }
 
-  double demand = 20;          // millicores wanted
-  double noise = 0.15;         // relative jitter of everything
-  std::optional<double> quota; // millicores, of a Hard partition
-  double packets = 3;          // a second
-  double crowding = 1;         // how much longer than usual its vCPUs wait for a core
-  double used = 0;             // in the last second
+  double demand = 20;           // millicores wanted
+  double noise = 0.15;          // relative jitter of everything
+  std::optional<double> quota;  // millicores, of a Hard partition
+  double packets = 3;           // a second
+  double crowding = 1;          // how much longer than usual its vCPUs wait for a core
+  double used = 0;              // in the last second
 
   // One second passes; the reading at its end.
   const VmSample& Second(Time at) {

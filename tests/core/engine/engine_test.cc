@@ -390,7 +390,8 @@ std::string Transcript(int seed) {
   for (int i = 0; i < 6; ++i) world.Add(SpecOf("vm-" + std::to_string(i)), static_cast<std::uint64_t>(seed + i));
   std::string text;
   for (int t = 0; t < 200; ++t) {
-    for (std::size_t i = 0; i < world.vms.size(); ++i) world.vms[i].demand = (t / 20 + static_cast<int>(i)) % 4 == 0 ? 700 : 30;
+    for (std::size_t i = 0; i < world.vms.size(); ++i)
+      world.vms[i].demand = (t / 20 + static_cast<int>(i)) % 4 == 0 ? 700 : 30;
     const Plan& plan = world.Second();
     for (const CpuDirective& d : plan.directives) {
       text += std::to_string(Count(d.allocation)) + ' ' + std::to_string(d.shares) + ';';

@@ -124,7 +124,8 @@ TEST(PartitionProperties, TheOrderOfEnrolmentDoesNotMatter) {
     Pool pool = RandomPool(random);
     const Solved straight = Solve(pool, 3);
     std::map<std::string_view, std::int64_t> expected;
-    for (std::size_t i = 0; i < pool.members.size(); ++i) expected[pool.members[i].id] = straight.shares[i].allocation();
+    for (std::size_t i = 0; i < pool.members.size(); ++i)
+      expected[pool.members[i].id] = straight.shares[i].allocation();
     // Other handles for the same VMs, as if they had been enrolled in another order.
     std::vector<std::uint32_t> handles(pool.members.size());
     for (std::size_t i = 0; i < handles.size(); ++i) handles[i] = static_cast<std::uint32_t>(i);
@@ -151,7 +152,8 @@ TEST(PartitionProperties, UnchangedInputChangesNothing) {
     bool met = true;
     for (std::size_t i = 0; i < pool.members.size(); ++i) {
       const auto& m = pool.members[i];
-      if (m.need) wants = std::max<std::int64_t>(0, std::min(*m.need, once.shares[i].ceiling) - once.shares[i].entitlement);
+      if (m.need)
+        wants = std::max<std::int64_t>(0, std::min(*m.need, once.shares[i].ceiling) - once.shares[i].entitlement);
       met &= wants - once.shares[i].borrowed < kLeastLoan;
       wants = 0;
     }
@@ -180,7 +182,8 @@ TEST(PartitionProperties, TheLedgerSumsToZeroWhateverHappens) {
         if (random() % 4 == 0) m.need = static_cast<std::int64_t>(random() % 1500);
         if (random() % 9 == 0) m.priority = static_cast<double>(random() % 100) / 100;
       }
-      if (!ledger.loans().empty() && random() % 5 == 0) ledger.Recall(ledger.loans()[random() % ledger.loans().size()].id, 1000 * t);
+      if (!ledger.loans().empty() && random() % 5 == 0)
+        ledger.Recall(ledger.loans()[random() % ledger.loans().size()].id, 1000 * t);
       if (random() % 20 == 0) ledger.Leave(static_cast<std::uint32_t>(random() % pool.members.size()));
       entitlements.Compute(pool.members, std::vector<double>(pool.members.size(), 1.0), pool.capacity, shares);
       ledger.Lend(pool.members, shares, 1000 * t, random() % 5 != 0);
@@ -260,7 +263,8 @@ TEST(PartitionProperties, TheLiteralRuleOverCommitsAndOursNever) {
     ++fitting;
     double literal = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      literal += std::clamp(total / static_cast<double>(n) + (weight[i] - mean) * total / static_cast<double>(n), lo[i], hi[i]);
+      literal += std::clamp(total / static_cast<double>(n) + (weight[i] - mean) * total / static_cast<double>(n), lo[i],
+                            hi[i]);
     }
     literal_over += literal > total * (1 + 1e-9);
     worst = std::max(worst, literal / total);

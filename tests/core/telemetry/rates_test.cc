@@ -62,7 +62,8 @@ TEST_F(RatesTest, RepeatedLateAndHurriedSamplesLeaveNoTrace) {
   raw[kPackets] = 20;
   Take(kStart + Seconds{1});
   raw[kPackets] = 1e6;
-  EXPECT_EQ(rates.Advance(kStart + Seconds{2}, kStart + Seconds{1}, kEverything, raw, out, counts), SampleFate::kRepeated);
+  EXPECT_EQ(rates.Advance(kStart + Seconds{2}, kStart + Seconds{1}, kEverything, raw, out, counts),
+            SampleFate::kRepeated);
   EXPECT_EQ(out.valid.count(), 0);
   EXPECT_EQ(rates.Advance(kStart + Seconds{2}, kStart, kEverything, raw, out, counts), SampleFate::kOutOfOrder);
   EXPECT_EQ(Take(kStart + Millis{1050}), SampleFate::kTooSoon);
@@ -99,8 +100,8 @@ TEST_F(RatesTest, WhatIsNotANumberIsMaskedAndForgotten) {
   raw[kPackets] = 10;
   Take(kStart);
   int bad = 0;
-  for (const double broken : {std::nan(""), std::numeric_limits<double>::infinity(),
-                              -std::numeric_limits<double>::infinity(), -1.0}) {
+  for (const double broken :
+       {std::nan(""), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), -1.0}) {
     raw[kPackets] = broken;
     raw[kResident] = broken;
     Take(kStart + Seconds{++bad});
