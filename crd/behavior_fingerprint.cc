@@ -102,16 +102,7 @@ nlohmann::json ToJson(const LastAction& action) {
   return out;
 }
 
-template <typename T>
-void PutList(nlohmann::json& object, const char* name, const std::vector<T>& items, std::size_t at_most) {
-  if (items.empty()) return;
-  nlohmann::json list = nlohmann::json::array();
-  for (const T& item : items) {
-    if (list.size() == at_most) break;
-    list.push_back(ToJson(item));
-  }
-  object[name] = std::move(list);
-}
+constexpr auto kWrite = [](const auto& item) { return ToJson(item); };
 
 }  // namespace
 
@@ -147,7 +138,7 @@ nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   PutText(out, "policy", Clip(status.policy, 253));
   PutText(out, "summary", Clip(status.summary, 512));
   if (status.mode) out["mode"] = ModeName(*status.mode);
-  if (status.state) out["state"] = StateText(*status.state);
+  if (status.state) out["state"] = StateName(*status.state);
   const bool scored = status.state != State::kLearning && status.state != State::kBlind;
   if (status.score && scored) out["score"] = std::min<int>(*status.score, 100);
   if (status.threshold) out["threshold"] = std::min<int>(*status.threshold, 100);
@@ -155,10 +146,10 @@ nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   if (status.baseline) out["baseline"] = ToJson(*status.baseline);
   if (status.episode && status.episode->number > 0) out["episode"] = ToJson(*status.episode);
   if (status.last_action) out["lastAction"] = ToJson(*status.last_action);
-  PutList(out, "contributingFeatures", status.contributing, kMaxFeatures);
-  PutList(out, "resources", status.resources, kMaxResources);
-  PutList(out, "lent", status.lent, kMaxLoans);
-  PutList(out, "borrowed", status.borrowed, kMaxLoans);
+  PutList(out, "contributingFeatures", status.contributing, kMaxFeatures, kWrite);
+  PutList(out, "resources", status.resources, kMaxResources, kWrite);
+  PutList(out, "lent", status.lent, kMaxLoans, kWrite);
+  PutList(out, "borrowed", status.borrowed, kMaxLoans, kWrite);
   return out;
 }
 

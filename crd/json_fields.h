@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 // Looking into parsed objects without exceptions. Missing, null and "of another
 // type" are told apart only by FindMember; the others answer "not there".
@@ -41,6 +44,18 @@ inline std::optional<std::int64_t> FindInt(const nlohmann::json& object, std::st
 // Status writers leave out what is not known.
 inline void PutText(nlohmann::json& object, const char* name, const std::string& text) {
   if (!text.empty()) object[name] = text;
+}
+
+// The first `at_most` items, which is what the schema takes; no items, no member.
+template <typename T, typename Write>
+void PutList(nlohmann::json& object, const char* name, const std::vector<T>& items, std::size_t at_most, Write write) {
+  if (items.empty()) return;
+  nlohmann::json list = nlohmann::json::array();
+  for (const T& item : items) {
+    if (list.size() == at_most) break;
+    list.push_back(write(item));
+  }
+  object[name] = std::move(list);
 }
 
 }  // namespace whorl::crd

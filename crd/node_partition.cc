@@ -51,16 +51,7 @@ nlohmann::json ToJson(const NodeVirtualMachine& vm) {
   return out;
 }
 
-template <typename T>
-void PutList(nlohmann::json& object, const char* name, const std::vector<T>& items, std::size_t at_most) {
-  if (items.empty()) return;
-  nlohmann::json list = nlohmann::json::array();
-  for (const T& item : items) {
-    if (list.size() == at_most) break;
-    list.push_back(ToJson(item));
-  }
-  object[name] = std::move(list);
-}
+constexpr auto kWrite = [](const auto& item) { return ToJson(item); };
 
 std::optional<NodePartitionRecord::Credit> ReadCredit(const nlohmann::json& item) {
   const auto* ns = FindString(item, "namespace");
@@ -77,9 +68,9 @@ nlohmann::json ToJson(const NodePartitionStatus& status) {
   PutText(out, "agentVersion", Clip(status.agent_version, 64));
   PutText(out, "controller", Clip(status.controller, 253));
   if (status.epoch && *status.epoch <= static_cast<std::uint64_t>(kLargestExact)) out["epoch"] = *status.epoch;
-  PutList(out, "resources", status.resources, kMaxResources);
-  PutList(out, "openLoans", status.open_loans, kMaxLoans);
-  PutList(out, "virtualMachines", status.virtual_machines, kMaxVms);
+  PutList(out, "resources", status.resources, kMaxResources, kWrite);
+  PutList(out, "openLoans", status.open_loans, kMaxLoans, kWrite);
+  PutList(out, "virtualMachines", status.virtual_machines, kMaxVms, kWrite);
   return out;
 }
 

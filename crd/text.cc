@@ -134,17 +134,6 @@ std::string_view ModeAnnotation(Mode mode) {
 
 std::string_view PartitionKindName(PartitionKind kind) { return kind == PartitionKind::kHard ? "Hard" : "Soft"; }
 
-std::string_view StateText(State state) {
-  switch (state) {
-    case State::kLearning: return "Learning";
-    case State::kNormal: return "Normal";
-    case State::kDeviating: return "Deviating";
-    case State::kBlind: return "Blind";
-    case State::kPaused: return "Paused";
-  }
-  return "Blind";
-}
-
 std::string_view PauseName(Pause pause) {
   switch (pause) {
     case Pause::kNone: return "None";

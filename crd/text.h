@@ -28,7 +28,6 @@ std::string Clip(std::string_view text, std::size_t max_characters);
 std::string_view ModeName(Mode mode);                    // "Enforce", as in the CRDs
 std::string_view ModeAnnotation(Mode mode);              // "enforce", as in the annotation
 std::string_view PartitionKindName(PartitionKind kind);  // "Soft", "Hard"
-std::string_view StateText(State state);                 // "Learning", as in the CRDs
 std::string_view PauseName(Pause pause);                 // "None", "Hold", "HoldAndDrain"
 
 }  // namespace whorl::crd

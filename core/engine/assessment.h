@@ -14,7 +14,16 @@ namespace whorl {
 
 // As shown to users; see docs/reference/annotations.md.
 enum class State : std::uint8_t { kLearning, kNormal, kDeviating, kBlind, kPaused };
-std::string_view StateName(State state);
+constexpr std::string_view StateName(State state) {
+  switch (state) {
+    case State::kLearning: return "Learning";
+    case State::kNormal: return "Normal";
+    case State::kDeviating: return "Deviating";
+    case State::kBlind: return "Blind";
+    case State::kPaused: return "Paused";
+  }
+  return "Unknown";
+}
 
 // A feature's part in the score, largest first; `sigmas` is signed, robust
 // standard deviations from the VM's own usual level.

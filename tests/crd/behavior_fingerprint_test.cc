@@ -83,7 +83,7 @@ TEST(BehaviorFingerprint, HasNoScoreWhileLearningOrBlind) {
   auto status = Full();
   for (const State state : {State::kLearning, State::kBlind}) {
     status.state = state;
-    EXPECT_FALSE(ToJson(status).contains("score")) << StateText(state);
+    EXPECT_FALSE(ToJson(status).contains("score")) << StateName(state);
   }
   status.state = State::kPaused;
   EXPECT_EQ(ToJson(status)["score"], 87);
@@ -112,7 +112,7 @@ TEST(BehaviorFingerprint, KnowsEveryStateAndModeOfItsYaml) {
   std::set<std::string> states;
   std::set<std::string> modes;
   for (const State state : {State::kLearning, State::kNormal, State::kDeviating, State::kBlind, State::kPaused}) {
-    states.emplace(StateText(state));
+    states.emplace(StateName(state));
   }
   for (const Mode mode : {Mode::kOff, Mode::kObserve, Mode::kRecommend, Mode::kEnforce}) modes.emplace(ModeName(mode));
   EXPECT_EQ(states, testing::SchemaAt(crd.schema(), "status.state")["enum"].get<std::set<std::string>>());
