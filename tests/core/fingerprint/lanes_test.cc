@@ -13,7 +13,10 @@ TEST(Lanes, LogarithmAndExponentialAgreeWithTheLibrary) {
     EXPECT_NEAR(Log(x), expected, 4e-7f * std::max(1.0f, std::abs(expected))) << x;
     EXPECT_EQ(Log(Broadcast(x))[3], Log(x)) << "the vector and the scalar must agree bit for bit at " << x;
   }
-  for (float x = -70; x < 70; x += 0.37f) EXPECT_NEAR(Exp(x) / std::exp(x), 1, 1e-6) << x;
+  for (float x = -70; x < 70; x += 0.37f) {
+    EXPECT_NEAR(Exp(x) / std::exp(x), 1, 1e-6) << x;
+    EXPECT_EQ(Exp(Broadcast(x))[5], Exp(x)) << "the vector and the scalar must agree bit for bit at " << x;
+  }
 }
 
 TEST(Lanes, MaskAndSelectGoByFeature) {
