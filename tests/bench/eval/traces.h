@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/base/time.h"
+#include "tests/bench/eval/series.h"
+#include "tests/bench/eval/table.h"
+
+namespace whorl::eval {
+
+// The readers of ../shared/data's layouts. All refuse with kInvalid what they
+// cannot read as a trace (a missing column, no rows, labels other than 0 and 1,
+// times in another unit), and mask and count what is wrong only here and there.
+
+// smd, asd: part (train, then test), t (number of the sample in its part),
+// label (test only), then one column per metric.
+Result<Series> ReadServerTrace(Table table, std::string name, std::string set, Millis interval);
+
+// segments.csv: machine, start, end (rows of the test part), dims (1-based,
+// ';' between). Adds what belongs to `series` to series.blamed.
+Status AddBlamed(Table table, Series& series);
+
+// nab: t (Unix s), value, label. train_rows is NAB's probation.
+Result<Series> ReadNabTrace(Table table, std::string name);
+
+// windows.csv: file, start, end (UTC, both inside). Replaces series.events.
+Status AddNabWindows(Table table, Series& series);
+
+// NAB scores nothing in the first 15 % of a file, at most 750 rows.
+std::size_t NabProbation(std::size_t rows);
+
+// azure: vm, t (s), cpu_avg_pct, cpu_max_pct; one Series per VM, in order of appearance.
+Result<std::vector<Series>> ReadAzureTrace(Table table);
+// bitbrains: vm, t_end_s, duration_s, cpu_mhz; runs that the source merged are taken apart again.
+Result<std::vector<Series>> ReadBitbrainsTrace(Table table);
+
+// The data sets of a folder laid out as ../shared/data/anomaly: for each of
+// `sets` ("smd", "asd", "nab") that has a folder, its series by name. kNotFound
+// when no file was found at all. A file that cannot be read is an error, with its name.
+Result<std::vector<Series>> ReadAnomalyFolder(const std::filesystem::path& folder,
+                                              const std::vector<std::string>& sets);
+// Likewise as ../shared/data/vm_demand (azure*.csv*, bitbrains*.csv*).
+Result<std::vector<Series>> ReadDemandFolder(const std::filesystem::path& folder);
+
+}  // namespace whorl::eval
