@@ -22,18 +22,18 @@ std::uint32_t NextRefresh(std::uint32_t samples, std::uint32_t spread) {
   return samples + kRefreshEvery - (samples + spread) % kRefreshEvery;
 }
 
-Features24 Roots(const Features24& gains, float times) {
-  Features24 roots;
+Features Roots(const Features& gains, float times) {
+  Features roots;
   for (std::size_t g = 0; g < kGroups; ++g) roots.group[g] = Sqrt(Min(gains.group[g] * Broadcast(times), Broadcast(1)));
   return roots;
 }
 
 }  // namespace
 
-Baseline::Outcome Baseline::Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal,
+Baseline::Outcome Baseline::Observe(Time at, const Features& y, FeatureMask valid, const LearningGoal& goal,
                                     bool flagged, Pace pace) {
   Outcome outcome;
-  const Features24 z = scaling.Deviations(y, valid);
+  const Features z = scaling.Deviations(y, valid);
   if (whitening.ready()) {
     outcome.evidence = scorer.Judge(whitening.Apply(z));
     outcome.judged = scorer.ready();
@@ -42,7 +42,7 @@ Baseline::Outcome Baseline::Observe(Time at, const Features24& y, FeatureMask va
   const float gate = suspicious ? kSuspiciousGate : 1.0f;
   if (whitening.ready()) scorer.Learn(outcome.evidence, flagged ? 0.0f : gate);
 
-  const Features24 gains = scaling.Learn(y, valid, gate);
+  const Features gains = scaling.Learn(y, valid, gate);
   if (samples < kSettled) {
     covariance.Learn(z, Roots(gains, 1));
   } else if (pace.covariance) {

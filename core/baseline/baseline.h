@@ -32,7 +32,7 @@ struct Pace {
 };
 
 // All that is learnt about how one VM behaves: the part of its state that is
-// saved and that follows it to another node. Plain data, about 5 KB, aligned so
+// saved and that follows it to another node. Plain data, about 9 KB, aligned so
 // that one VM's never shares a cache line with the next one's.
 struct alignas(64) Baseline {
   Scaling scaling;
@@ -55,7 +55,7 @@ struct alignas(64) Baseline {
     bool finished = false;  // learning ended with this sample
   };
   // `flagged`: the VM is inside an episode; its scores are not taken for usual.
-  Outcome Observe(Time at, const Features24& y, FeatureMask valid, const LearningGoal& goal, bool flagged, Pace pace);
+  Outcome Observe(Time at, const Features& y, FeatureMask valid, const LearningGoal& goal, bool flagged, Pace pace);
 
   // After Load: many baselines come at once when a controller starts.
   void Stagger(Pace pace);

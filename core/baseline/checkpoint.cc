@@ -11,7 +11,7 @@ namespace {
 // Layout: magic, version, feature count, fields in order, CRC-32 of all before
 // it. Little endian, as every machine Whorl runs on.
 constexpr std::array<char, 4> kMagic{'W', 'H', 'B', 'L'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 constexpr std::array<std::uint32_t, 256> CrcTable() {
   std::array<std::uint32_t, 256> table{};
@@ -87,7 +87,7 @@ void Visit(Visitor& visit, B& b) {
 }
 
 bool Within(float x, float lo, float hi) { return x >= lo && x <= hi; }  // false for NaN
-bool AllWithin(const Features24& v, float lo, float hi) {
+bool AllWithin(const Features& v, float lo, float hi) {
   for (std::size_t f = 0; f < kFeatureCount; ++f) {
     if (!Within(v[f], lo, hi)) return false;
   }

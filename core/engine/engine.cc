@@ -278,7 +278,7 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
   Prefetch(Portion::kModel);
   Baseline::Outcome outcome;
   if (!first) {
-    const Features24 scaled = Scaling::LogScale(features);
+    const Features scaled = Scaling::LogScale(features);
     vm.recent.Push(scaled, features.valid);
     outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open, PaceOf(slot));
     if (outcome.finished) {

@@ -4,7 +4,7 @@
 
 namespace whorl {
 
-void Covariance::Learn(const Features24& z, const Features24& root_gain) {
+void Covariance::Learn(const Features& z, const Features& root_gain) {
   Float8 cut[kGroups];
   for (std::size_t g = 0; g < kGroups; ++g) cut[g] = Clamp(z.group[g], Broadcast(-kLearnClip), Broadcast(kLearnClip));
   std::size_t v = 0;

@@ -5,10 +5,10 @@
 namespace whorl {
 
 // Recursive covariance of the scaled deviations, lower triangle in rows padded
-// to whole lanes: 384 floats. Pairs learn only when both features are valid.
+// to whole lanes: 960 floats. Pairs learn only when both features are valid.
 // Plain data of the VM that holds it.
 struct Covariance {
-  static constexpr std::size_t kVectors = kLanes * (1 + 2 + 3);
+  static constexpr std::size_t kVectors = kLanes * (kGroups * (kGroups + 1) / 2);
   Float8 row[kVectors]{};
 
   // First vector of feature f's row: f / 8 + 1 vectors long.
@@ -17,7 +17,7 @@ struct Covariance {
     return kLanes * (block * (block + 1) / 2) + (f % kLanes) * (block + 1);
   }
   // `root_gain` = square root of each feature's gain: a pair moves by the product.
-  void Learn(const Features24& z, const Features24& root_gain);
+  void Learn(const Features& z, const Features& root_gain);
   float At(std::size_t i, std::size_t j) const;
 };
 

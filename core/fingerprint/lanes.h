@@ -10,7 +10,7 @@
 
 namespace whorl {
 
-// Eight floats worked on at once; the 24 features are three of them. Written
+// Eight floats worked on at once; the 40 features are five of them. Written
 // as vector types so that lanes, and with them the order of every sum, are the
 // same in every build (a compiler may not reorder float sums by itself).
 using Float8 = float __attribute__((vector_size(32)));
@@ -50,14 +50,14 @@ inline float Largest(Float8 x) {
 }
 
 // One value per feature.
-struct Features24 {
+struct Features {
   Float8 group[kGroups]{};
   float operator[](std::size_t f) const { return group[f / kLanes][f % kLanes]; }
   void Set(std::size_t f, float value) { group[f / kLanes][f % kLanes] = value; }
 };
 
 // All-ones lanes where the bit of the feature is set.
-inline Int8 LaneMask(std::uint32_t bits, std::size_t g) {
+inline Int8 LaneMask(std::uint64_t bits, std::size_t g) {
   const Int8 shift{0, 1, 2, 3, 4, 5, 6, 7};
   const auto group = static_cast<std::int32_t>((bits >> (g * kLanes)) & 0xffu);
   return ((BroadcastInt(group) >> shift) & BroadcastInt(1)) != BroadcastInt(0);

@@ -10,11 +10,15 @@ constexpr float kKiB = 1024.0f;
 constexpr float kMiB = 1024.0f * 1024.0f;
 
 constexpr std::array<float, kFeatureCount> kOrigin{
-    10,        10,        20,  10, 20,        20,         // CPU: millicores and ms/s
-    16 * kMiB, 5,         200, 20, 16 * kMiB, 16 * kMiB,  // memory
-    4 * kKiB,  4 * kKiB,  10,  5,                         // network
-    64 * kKiB, 64 * kKiB, 5,   20,                        // disk
-    50,        50,        50,  50,                        // VMM system calls
+    10,        10,        20,        10,       20,        20,         // CPU: millicores and ms/s
+    16 * kMiB, 5,         200,       20,       16 * kMiB, 16 * kMiB,  // memory
+    4 * kKiB,  4 * kKiB,  10,        5,                               // network
+    64 * kKiB, 64 * kKiB, 5,         20,                              // disk
+    50,        50,        50,        50,                              // VMM system calls
+    20,        5,         64 * kKiB, 1 * kMiB,  // memory refaults, the guest's own faults and swapping, dirty rate
+    20,        5,         5,                    // disk busy time and flushes, network errors
+    100,       100,       100,       100,      100,       100,  // KVM exits
+    50,        50,        50,                                   // VMM system calls: memory, process, file
 };
 
 constexpr std::array<float, kFeatureCount> Floors() {
@@ -43,8 +47,8 @@ float ScaleOrigin(Feature f) { return kOrigin[static_cast<std::size_t>(f)]; }
 float SpreadFloor(Feature f) { return kFloor[static_cast<std::size_t>(f)]; }
 float Unscale(Feature f, float y) { return ScaleOrigin(f) * (Exp(y) - 1); }
 
-Features24 Scaling::LogScale(const FeatureVector& x) {
-  Features24 y;
+Features Scaling::LogScale(const FeatureVector& x) {
+  Features y;
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Float8 value = Select(LaneMask(x.valid.bits(), g), Load(x.value, g), Broadcast(0));
     y.group[g] = Log(Broadcast(1) + value / Load(kOrigin, g));
@@ -52,8 +56,8 @@ Features24 Scaling::LogScale(const FeatureVector& x) {
   return y;
 }
 
-Features24 Scaling::Deviations(const Features24& y, FeatureMask valid) const {
-  Features24 z;
+Features Scaling::Deviations(const Features& y, FeatureMask valid) const {
+  Features z;
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Float8 spread = SpreadOf(spread_squared.group[g], Load(kFloor, g));
     const Float8 raw = Clamp((y.group[g] - center.group[g]) / spread, Broadcast(-kClip), Broadcast(kClip));
@@ -63,8 +67,8 @@ Features24 Scaling::Deviations(const Features24& y, FeatureMask valid) const {
   return z;
 }
 
-Features24 Scaling::Learn(const Features24& y, FeatureMask valid, float gate) {
-  Features24 gains;
+Features Scaling::Learn(const Features& y, FeatureMask valid, float gate) {
+  Features gains;
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Int8 lanes = LaneMask(valid.bits(), g);
     const Float8 floor = Load(kFloor, g);

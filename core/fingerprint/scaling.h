@@ -22,16 +22,16 @@ inline constexpr float kClip = 15.0f;
 // deviations cut at three spreads, so that one wild second moves neither.
 // Plain data of the VM that holds it.
 struct Scaling {
-  Features24 center;
-  Features24 spread_squared;
-  Features24 count;  // samples of each feature so far, weighted by the gate
+  Features center;
+  Features spread_squared;
+  Features count;  // samples of each feature so far, weighted by the gate
 
   // Log-scaled values; lanes of features that are not valid are 0.
-  static Features24 LogScale(const FeatureVector& x);
+  static Features LogScale(const FeatureVector& x);
   // (y - centre) / spread, clipped; 0 where not valid or never seen before.
-  Features24 Deviations(const Features24& y, FeatureMask valid) const;
+  Features Deviations(const Features& y, FeatureMask valid) const;
   // Moves centre and spread towards y; returns each feature's gain (0 where not valid).
-  Features24 Learn(const Features24& y, FeatureMask valid, float gate);
+  Features Learn(const Features& y, FeatureMask valid, float gate);
   // Of one feature, for people: never below its noise floor.
   float Spread(std::size_t f) const;
 };

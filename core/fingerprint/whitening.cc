@@ -58,7 +58,7 @@ bool Whitening::Refresh(const Covariance& covariance, float samples) {
   return true;
 }
 
-Condensed Whitening::Apply(const Features24& z) const {
+Condensed Whitening::Apply(const Features& z) const {
   Float8 y[kGroups]{};
   Float8 largest{};
   for (std::size_t block = 0; block < kGroups; ++block) {

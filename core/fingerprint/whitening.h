@@ -23,20 +23,20 @@ struct Condensed {
 };
 
 // Whitening by principal components with a ridge. Plain data of the VM that
-// holds it; costs an eigendecomposition to refresh and 24x24 to apply.
+// holds it; costs an eigendecomposition to refresh and 40x40 to apply.
 struct alignas(64) Whitening {
   // column[f][j]: feature f's part in component j, divided by that component's
   // deviation. Half precision: this is most of what a tick reads of a VM, and
   // three digits of an axis are more than its samples support.
   std::uint16_t column[kFeatureCount][kFeatureCount]{};
-  Features24 variance;        // of each component, ridge included, largest first
+  Features variance;          // of each component, ridge included, largest first
   std::uint32_t leading = 0;  // 0: never refreshed
 
   bool ready() const { return leading != 0; }
   // From the covariance learnt from about `samples` samples: the fewer, the
   // more correlations are shrunk. False (and unchanged) when it cannot be decomposed.
   bool Refresh(const Covariance& covariance, float samples);
-  Condensed Apply(const Features24& z) const;
+  Condensed Apply(const Features& z) const;
 };
 
 }  // namespace whorl

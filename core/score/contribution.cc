@@ -11,18 +11,18 @@ constexpr float kSmoothing = 0.25f;
 // Less than this is nobody's business.
 constexpr float kLeastSigmas = 0.5f;
 
-constexpr std::uint32_t FamilyMask(Family family) {
-  std::uint32_t bits = 0;
-  for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    if (kFeatures[f].family == family) bits |= 1u << f;
+constexpr std::uint64_t FamilyMask(Family family) {
+  std::uint64_t bits = 0;
+  for (const FeatureInfo& info : kFeatures) {
+    if (info.family == family) bits |= Bit(info.feature);
   }
   return bits;
 }
-constexpr std::uint32_t kCpu = FamilyMask(Family::kCpu);
+constexpr std::uint64_t kCpu = FamilyMask(Family::kCpu);
 
 }  // namespace
 
-void Recent::Push(const Features24& scaled, FeatureMask valid) {
+void Recent::Push(const Features& scaled, FeatureMask valid) {
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Int8 fresh = LaneMask(valid.bits(), g);
     const Float8 moved = y.group[g] + Broadcast(kSmoothing) * (scaled.group[g] - y.group[g]);
@@ -33,8 +33,8 @@ void Recent::Push(const Features24& scaled, FeatureMask valid) {
 }
 
 Explanation Explain(const Recent& recent, const Scaling& scaling, FeatureMask shown) {
-  const std::uint32_t bits = recent.known & shown.bits();
-  const Features24 z = scaling.Deviations(recent.y, FeatureMask{bits});
+  const std::uint64_t bits = recent.known & shown.bits();
+  const Features z = scaling.Deviations(recent.y, FeatureMask{bits});
   Float8 all{}, cpu{};
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Float8 square = z.group[g] * z.group[g];

@@ -17,10 +17,10 @@ struct FeaturePart {
 // The recent, slightly smoothed view of a VM's features that explanations are
 // drawn from, so that what is named does not flicker. Plain data.
 struct Recent {
-  Features24 y;             // log-scaled, moving mean
-  std::uint32_t known = 0;  // bit set: y holds something
+  Features y;               // log-scaled, moving mean
+  std::uint64_t known = 0;  // bit set: y holds something
 
-  void Push(const Features24& scaled, FeatureMask valid);
+  void Push(const Features& scaled, FeatureMask valid);
   void Forget() { known = 0; }
 };
 

@@ -9,7 +9,7 @@
 namespace whorl {
 namespace {
 
-// Distances are in robust deviations: sqrt(24) * kClip = 73 is the most there can
+// Distances are in robust deviations: sqrt(40) * kClip = 95 is the most there can
 // be before whitening. 0.5 .. 80; ln 0.5 and ln(160) / 32.
 constexpr Calibration::Shape kDistance{0.5f, -0.693147f, 0.158599f, 0.3f, Calibration::Tail::kPredictive};
 // A mean of evidences; under a perfect calibration a single evidence falls off

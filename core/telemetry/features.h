@@ -44,8 +44,24 @@ enum class Feature : std::uint8_t {
   kSyscallsWait,
   kSyscallsIo,
   kSyscallsOther,
+  kMemoryRefaults,
+  kGuestMajorFaults,
+  kGuestSwapping,
+  kDirtyRate,
+  kDiskBusy,
+  kDiskFlushes,
+  kNetErrors,
+  kExitsHalt,
+  kExitsIo,
+  kExitsMemory,
+  kExitsInterrupt,
+  kExitsMsr,
+  kExitsOther,
+  kSyscallsMemory,
+  kSyscallsProcess,
+  kSyscallsFile,
 };
-inline constexpr std::size_t kFeatureCount = 24;
+inline constexpr std::size_t kFeatureCount = 40;
 
 struct FeatureInfo {
   Feature feature;
@@ -83,24 +99,45 @@ inline constexpr std::array<FeatureInfo, kFeatureCount> kFeatures{{
     {Feature::kSyscallsWait, "VMM wait system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: poll, epoll, futex, nanosleep, restart"},
     {Feature::kSyscallsIo, "VMM I/O system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: read, write, send, receive, io_uring, sync families"},
     {Feature::kSyscallsOther, "VMM other system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: everything else"},
+    {Feature::kMemoryRefaults, "memory refaults", "1/s", Family::kMemory, Kind::kCounter, "compute container cgroup: memory.stat workingset_refault_anon + workingset_refault_file, or workingset_refault"},
+    {Feature::kGuestMajorFaults, "guest major faults", "1/s", Family::kMemory, Kind::kCounter, "libvirt domain statistics: balloon.major_fault"},
+    {Feature::kGuestSwapping, "guest swapping", "bytes/s", Family::kMemory, Kind::kCounter, "libvirt domain statistics: balloon.swap_in + swap_out"},
+    {Feature::kDirtyRate, "dirty rate", "bytes/s", Family::kMemory, Kind::kGauge, "libvirt dirty-rate calculation, at most once a minute"},
+    {Feature::kDiskBusy, "disk busy time", "ms/s", Family::kIo, Kind::kCounter, "libvirt domain statistics: block.<n>.rd.times + wr.times + fl.times, summed"},
+    {Feature::kDiskFlushes, "disk flushes", "1/s", Family::kIo, Kind::kCounter, "libvirt domain statistics: block.<n>.fl.reqs, summed"},
+    {Feature::kNetErrors, "network errors", "1/s", Family::kIo, Kind::kCounter, "tap device statistics in the pod's network namespace"},
+    {Feature::kExitsHalt, "KVM exits for halting", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: HLT, MWAIT, PAUSE"},
+    {Feature::kExitsIo, "KVM exits for I/O", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: port I/O and emulated device memory"},
+    {Feature::kExitsMemory, "KVM exits for memory", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: EPT or NPF violations"},
+    {Feature::kExitsInterrupt, "KVM exits for interrupts", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: external interrupts, interrupt windows, APIC"},
+    {Feature::kExitsMsr, "KVM exits for MSRs", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: MSR reads and writes"},
+    {Feature::kExitsOther, "KVM exits for other reasons", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: everything else"},
+    {Feature::kSyscallsMemory, "VMM memory system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: mmap, munmap, mprotect, madvise, brk families"},
+    {Feature::kSyscallsProcess, "VMM process system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: clone, execve, exit, wait, kill, prctl families"},
+    {Feature::kSyscallsFile, "VMM file system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: open, close, stat, unlink, rename, socket families"},
 }};
 
 constexpr const FeatureInfo& Info(Feature f) { return kFeatures[static_cast<std::size_t>(f)]; }
+
+// The bit of a feature in a mask.
+constexpr std::uint64_t Bit(Feature f) { return std::uint64_t{1} << static_cast<unsigned>(f); }
+inline constexpr std::uint64_t kAllFeatures = (std::uint64_t{1} << kFeatureCount) - 1;
+static_assert(kFeatureCount < 64, "masks are 64 bits wide");
 
 // One bit per feature; a clear bit means "not measured", never zero.
 class FeatureMask {
  public:
   constexpr FeatureMask() = default;
-  constexpr explicit FeatureMask(std::uint32_t bits) : bits_(bits & kAll) {}
-  constexpr bool Has(Feature f) const { return (bits_ >> static_cast<unsigned>(f)) & 1u; }
-  constexpr void Set(Feature f) { bits_ |= 1u << static_cast<unsigned>(f); }
-  constexpr void Clear(Feature f) { bits_ &= ~(1u << static_cast<unsigned>(f)); }
-  constexpr std::uint32_t bits() const { return bits_; }
+  constexpr explicit FeatureMask(std::uint64_t bits) : bits_(bits & kAllFeatures) {}
+  static constexpr FeatureMask All() { return FeatureMask{kAllFeatures}; }
+  constexpr bool Has(Feature f) const { return (bits_ & Bit(f)) != 0; }
+  constexpr void Set(Feature f) { bits_ |= Bit(f); }
+  constexpr void Clear(Feature f) { bits_ &= ~Bit(f); }
+  constexpr std::uint64_t bits() const { return bits_; }
   constexpr int count() const { return std::popcount(bits_); }
 
  private:
-  static constexpr std::uint32_t kAll = (1u << kFeatureCount) - 1;
-  std::uint32_t bits_ = 0;
+  std::uint64_t bits_ = 0;
 };
 
 // Features of one VM over the interval that ends at its sample time, in the

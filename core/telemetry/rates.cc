@@ -7,15 +7,14 @@
 namespace whorl {
 namespace {
 
-constexpr std::uint32_t MaskOf(Kind kind) {
-  std::uint32_t bits = 0;
-  for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    if (kFeatures[f].kind == kind) bits |= 1u << f;
+constexpr std::uint64_t Counters() {
+  std::uint64_t bits = 0;
+  for (const FeatureInfo& info : kFeatures) {
+    if (info.kind == Kind::kCounter) bits |= Bit(info.feature);
   }
   return bits;
 }
-constexpr std::uint32_t kCounters = MaskOf(Kind::kCounter);
-constexpr std::uint32_t kAll = kCounters | MaskOf(Kind::kGauge);
+constexpr std::uint64_t kCounters = Counters();
 
 // Raw counters of time are microseconds; one microsecond per millisecond is
 // one millicore, and one millisecond per second alike. Others count per second.
@@ -37,18 +36,21 @@ using Double4 = double __attribute__((vector_size(32)));
 using Long4 = std::int64_t __attribute__((vector_size(32)));
 using Float4 = float __attribute__((vector_size(16)));
 using Unsigned4 = std::uint32_t __attribute__((vector_size(16)));
+static_assert(kFeatureCount % kDoubles == 0);
 
 Double4 Load(const std::array<double, kFeatureCount>& a, std::size_t f) {
   Double4 v;
   __builtin_memcpy(&v, a.data() + f, sizeof v);
   return v;
 }
-std::uint32_t BitsOf(Long4 mask) {
-  return static_cast<std::uint32_t>(_mm256_movemask_pd(std::bit_cast<__m256d>(mask)));
+// The four bits of a comparison, at the place of feature f.
+std::uint64_t BitsOf(Long4 mask, std::size_t f) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_pd(std::bit_cast<__m256d>(mask)))) << f;
 }
-Long4 CounterLanes(std::size_t f) {
-  const auto lane = [&](std::size_t i) { return (kCounters >> (f + i)) & 1u ? std::int64_t{-1} : std::int64_t{0}; };
-  return Long4{lane(0), lane(1), lane(2), lane(3)};
+// All-ones lanes where the bit of the feature is set.
+Long4 LanesOf(std::uint64_t bits, std::size_t f) {
+  const auto four = static_cast<std::int64_t>((bits >> f) & 0xfu);
+  return (Long4{four, four, four, four} & Long4{1, 2, 4, 8}) != Long4{};
 }
 
 SampleFate Judge(const Rates& rates, Time now, Time sampled_at) {
@@ -90,48 +92,45 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const st
   last_sample_ms = at;
   started = true;
 
-  std::uint32_t finite = 0;
-  std::uint32_t rising = 0;
-  std::uint32_t recent = 0;
+  std::uint64_t finite = 0;
+  std::uint64_t rising = 0;
+  std::uint64_t recent = 0;
   for (std::size_t f = 0; f < kFeatureCount; f += kDoubles) {
     const Double4 reading = Load(raw, f);
-    const Double4 delta = reading - Load(last_raw, f);
+    const Double4 before = Load(last_raw, f);
+    const Double4 delta = reading - before;
     Unsigned4 last;
     __builtin_memcpy(&last, last_ms.data() + f, sizeof last);
     // Modulo 2^32, then never zero, so that the division below is harmless.
     const Double4 elapsed =
         __builtin_convertvector((at_ms - last) | (at_ms == last ? Unsigned4{1, 1, 1, 1} : Unsigned4{}), Double4);
     const Double4 rate = delta * Load(kPerMilli, f) / elapsed;
-    const Double4 value = CounterLanes(f) ? rate : reading;
+    const Double4 value = LanesOf(kCounters, f) ? rate : reading;
     const Float4 narrow = __builtin_convertvector(value, Float4);
     __builtin_memcpy(out.value.data() + f, &narrow, sizeof narrow);
     // False for NaN and both infinities; a negative count or size is as broken,
     // and so is one that no machine lives to reach.
-    finite |= BitsOf((reading >= 0.0) & (reading <= kLargestReading)) << f;
-    rising |= BitsOf(delta >= 0.0) << f;
-    recent |= BitsOf(elapsed <= static_cast<double>(kLongestInterval.count())) << f;
+    const Long4 sound = (reading >= 0.0) & (reading <= kLargestReading);
+    finite |= BitsOf(sound, f);
+    rising |= BitsOf(delta >= 0.0, f);
+    recent |= BitsOf(elapsed <= static_cast<double>(kLongestInterval.count()), f);
+    const Long4 taken = sound & LanesOf(valid.bits(), f);
+    const Double4 kept = taken ? reading : before;
+    __builtin_memcpy(last_raw.data() + f, &kept, sizeof kept);
+    const Unsigned4 time = __builtin_convertvector(taken, Unsigned4) ? Unsigned4{at_ms, at_ms, at_ms, at_ms} : last;
+    __builtin_memcpy(last_ms.data() + f, &time, sizeof time);
   }
 
-  const std::uint32_t good = valid.bits() & finite;
-  const std::uint32_t differenced = good & known & rising & recent;
+  const std::uint64_t good = valid.bits() & finite;
+  const std::uint64_t differenced = good & known & rising & recent;
   out.valid = FeatureMask{(good & ~kCounters) | (differenced & kCounters)};
-  const std::uint32_t broken = valid.bits() & ~finite;
-  const std::uint32_t fell = good & known & kCounters & ~rising;
-  const std::uint32_t gap = good & known & kCounters & rising & ~recent;
+  const std::uint64_t broken = valid.bits() & ~finite;
+  const std::uint64_t fell = good & known & kCounters & ~rising;
+  const std::uint64_t gap = good & known & kCounters & rising & ~recent;
   if ((broken | fell | gap) != 0) [[unlikely]] {
     counts.not_a_number += static_cast<std::uint64_t>(std::popcount(broken));
     counts.backwards += static_cast<std::uint64_t>(std::popcount(fell));
     counts.gaps += static_cast<std::uint64_t>(std::popcount(gap));
-  }
-  if (good == kAll) {
-    last_raw = raw;
-    last_ms.fill(at_ms);
-  } else {
-    for (std::uint32_t left = good; left != 0; left &= left - 1) {
-      const auto f = static_cast<std::size_t>(std::countr_zero(left));
-      last_raw[f] = raw[f];
-      last_ms[f] = at_ms;
-    }
   }
   known |= good;
   return fate;

@@ -48,7 +48,7 @@ struct Rates {
   std::array<double, kFeatureCount> last_raw{};
   std::array<std::uint32_t, kFeatureCount> last_ms{};  // modulo 2^32, see Advance
   std::int64_t last_sample_ms = 0;
-  std::uint32_t known = 0;  // bit set: last_raw and last_ms of that feature hold a reading
+  std::uint64_t known = 0;  // bit set: last_raw and last_ms of that feature hold a reading
   bool started = false;
 
   // Takes a sample in. On kAccepted `out` holds what could be measured; on

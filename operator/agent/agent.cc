@@ -77,7 +77,8 @@ void Loops::Sample(const std::stop_token& stop) {
       auto& sample = *frame->add_vms();
       sample.set_pod_uid(vm.pod_uid);
       sample.set_sampled_unix_millis(ToUnixMillis(vm.at));
-      sample.set_valid(vm.reading.valid.bits());
+      sample.set_valid(static_cast<std::uint32_t>(vm.reading.valid.bits()));
+      sample.set_valid_features(vm.reading.valid.bits());
       sample.mutable_raw()->Add(vm.reading.raw.begin(), vm.reading.raw.end());
       if (const auto quota = QuotaMillicores(vm.cpu)) sample.set_cpu_quota_millicores(*quota);
       sample.set_cpu_shares(vm.cpu.shares.value_or(0));

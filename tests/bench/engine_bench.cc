@@ -73,7 +73,7 @@ struct Random {
 void Advance(Frame& frame, Time now, Random& random) {
   for (VmSample& sample : frame.samples) {
     sample.sampled_at = now;
-    sample.valid = FeatureMask{0xffffffu};
+    sample.valid = FeatureMask::All();
     const double load = 0.5 + random.Next();
     for (std::size_t f = 0; f < kFeatureCount; ++f) {
       double& raw = sample.raw[f];
@@ -216,8 +216,8 @@ void Score(std::size_t vms, int ticks) {
   for (const Assessment& a : engine.assessments()) scored += a.score.has_value();
   const Timing t = Summary(seconds);
   const auto n = static_cast<double>(vms);
-  std::printf("score: %zu distinct VMs (%zu scored), 24 features, %zu B state + %zu B assessment each, %d ticks\n", vms,
-              scored, sizeof(VmState), sizeof(Assessment), ticks);
+  std::printf("score: %zu distinct VMs (%zu scored), %zu features, %zu B state + %zu B assessment each, %d ticks\n",
+              vms, scored, kFeatureCount, sizeof(VmState), sizeof(Assessment), ticks);
   std::printf("  tick          %8.3f us/VM   %6.2f M VM-ticks/s   (worst tick %.3f us/VM)\n", t.median / n * 1e6,
               n / t.median / 1e6, t.worst / n * 1e6);
   std::printf("  allocations   %llu in %d ticks\n", static_cast<unsigned long long>(allocated), ticks);

@@ -11,20 +11,26 @@
 
 namespace whorl::test {
 
-constexpr std::uint32_t Bit(Feature f) { return 1u << static_cast<unsigned>(f); }
-inline constexpr std::uint32_t kFromLibvirt = Bit(Feature::kBalloonCurrent) | Bit(Feature::kGuestMemoryUsable) |
-                                              Bit(Feature::kDiskReadBytes) | Bit(Feature::kDiskWriteBytes) |
-                                              Bit(Feature::kDiskOperations);
-inline constexpr std::uint32_t kSyscalls = Bit(Feature::kSyscallsVcpu) | Bit(Feature::kSyscallsWait) |
-                                           Bit(Feature::kSyscallsIo) | Bit(Feature::kSyscallsOther);
-inline constexpr std::uint32_t kEverySecond = ((1u << kFeatureCount) - 1) & ~kFromLibvirt & ~kSyscalls;
+inline constexpr std::uint64_t kFromLibvirt =
+    Bit(Feature::kBalloonCurrent) | Bit(Feature::kGuestMemoryUsable) | Bit(Feature::kDiskReadBytes) |
+    Bit(Feature::kDiskWriteBytes) | Bit(Feature::kDiskOperations) | Bit(Feature::kDiskBusy) |
+    Bit(Feature::kDiskFlushes) | Bit(Feature::kGuestMajorFaults) | Bit(Feature::kGuestSwapping);
+inline constexpr std::uint64_t kSyscalls = Bit(Feature::kSyscallsVcpu) | Bit(Feature::kSyscallsWait) |
+                                           Bit(Feature::kSyscallsIo) | Bit(Feature::kSyscallsOther) |
+                                           Bit(Feature::kSyscallsMemory) | Bit(Feature::kSyscallsProcess) |
+                                           Bit(Feature::kSyscallsFile);
+// Nobody measures these of it: it runs without KVM, and its dirty pages are not sampled.
+inline constexpr std::uint64_t kNever = Bit(Feature::kDirtyRate) | Bit(Feature::kExitsHalt) | Bit(Feature::kExitsIo) |
+                                        Bit(Feature::kExitsMemory) | Bit(Feature::kExitsInterrupt) |
+                                        Bit(Feature::kExitsMsr) | Bit(Feature::kExitsOther);
+inline constexpr std::uint64_t kEverySecond = kAllFeatures & ~kFromLibvirt & ~kSyscalls & ~kNever;
 
 // A made-up guest for engine tests: wants some CPU each second, gets what its
 // quota allows, and moves the kernel's counters as a real one would, with
 // seeded noise. Not a model of any workload, only its rough proportions.
 class SimulatedVm {
  public:
-  SimulatedVm(VmHandle vm, std::uint64_t seed) : vm_(vm), random_(seed) { sample_.vm = vm; }
+  SimulatedVm(VmHandle vm, std::uint64_t seed) : vm_(vm), random_(seed), more_(~seed) { sample_.vm = vm; }
 
   double demand = 20;           // millicores wanted
   double noise = 0.15;          // relative jitter of everything
@@ -68,6 +74,15 @@ class SimulatedVm {
     Count(Feature::kSyscallsWait, std::floor((60 + 0.5 * used) * Jitter()));
     Count(Feature::kSyscallsIo, std::floor((30 + 0.2 * used) * Jitter()));
     Count(Feature::kSyscallsOther, std::floor(5 * Jitter()));
+    Count(Feature::kSyscallsMemory, std::floor(3 * Noise()));
+    Count(Feature::kSyscallsProcess, 0);
+    Count(Feature::kSyscallsFile, std::floor(2 * Noise()));
+    Count(Feature::kMemoryRefaults, 0);
+    Count(Feature::kGuestMajorFaults, 0);
+    Count(Feature::kGuestSwapping, 0);
+    Count(Feature::kDiskBusy, std::floor(500 * Noise()));
+    Count(Feature::kDiskFlushes, 0);
+    Count(Feature::kNetErrors, 0);
     if (quota) sample_.cpu_limit = MilliCores{static_cast<std::int64_t>(*quota)};
     return sample_;
   }
@@ -78,13 +93,17 @@ class SimulatedVm {
 
  private:
   double Jitter() { return std::max(0.0, 1 + noise * Normal()); }
-  void Add(std::uint32_t bits) { sample_.valid = FeatureMask{sample_.valid.bits() | bits}; }
+  // From a stream of its own: what the guest wants stays as it was without it.
+  double Noise() { return std::max(0.0, 1 + noise * more_normal_(more_)); }
+  void Add(std::uint64_t bits) { sample_.valid = FeatureMask{sample_.valid.bits() | bits}; }
   void Count(Feature f, double more) { sample_.raw[static_cast<std::size_t>(f)] += more; }
   void Gauge(Feature f, double value) { sample_.raw[static_cast<std::size_t>(f)] = value; }
 
   VmHandle vm_;
   std::mt19937_64 random_;
   std::normal_distribution<double> normal_;
+  std::mt19937_64 more_;
+  std::normal_distribution<double> more_normal_;
   VmSample sample_;
   int seconds_ = 0;
 };

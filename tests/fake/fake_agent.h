@@ -91,7 +91,7 @@ class FakeNode {
       auto* row = frame.add_vms();
       row->set_pod_uid(uid);
       row->set_sampled_unix_millis(ToUnixMillis(now));
-      row->set_valid(sample.valid.bits());
+      row->set_valid_features(sample.valid.bits());
       for (const double raw : sample.raw) row->add_raw(raw);
       if (guest.now.quota_us() > 0) row->set_cpu_quota_millicores(guest.now.quota_us() / 100);
       row->set_cpu_shares(guest.now.shares());

@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   frame.samples.resize(1);
   VmSample& sample = frame.samples[0];
   sample.vm = vm;
-  sample.valid = FeatureMask{0xffffffu};
+  sample.valid = FeatureMask::All();
   Time now = FromUnixMillis(1'700'000'000'000);
   for (int tick = 0; tick < 5; ++tick) {
     now += Seconds{1};

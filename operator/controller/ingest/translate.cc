@@ -10,7 +10,8 @@ VmSample ToSample(const api::VmSample& sample, VmHandle vm) {
   VmSample out;
   out.vm = vm;
   out.sampled_at = FromUnixMillis(sample.sampled_unix_millis());
-  const FeatureMask claimed(sample.valid());
+  // An older agent fills only the narrow field.
+  const FeatureMask claimed(sample.valid_features() != 0 ? sample.valid_features() : sample.valid());
   const auto sent = std::min<std::size_t>(static_cast<std::size_t>(sample.raw_size()), kFeatureCount);
   for (std::size_t i = 0; i < sent; ++i) {
     const auto feature = static_cast<Feature>(i);

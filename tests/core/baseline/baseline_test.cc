@@ -7,7 +7,7 @@
 namespace whorl {
 namespace {
 
-constexpr FeatureMask kEverything{0xffffffu};
+constexpr FeatureMask kEverything = FeatureMask::All();
 const Time kStart = FromUnixMillis(1'700'000'000'000);
 
 class BaselineTest : public testing::Test {
@@ -15,7 +15,7 @@ class BaselineTest : public testing::Test {
   Baseline::Outcome Usual(float shift = 0, bool flagged = false) {
     std::normal_distribution<float> noise;
     const float load = noise(random);
-    Features24 y;
+    Features y;
     for (std::size_t f = 0; f < kFeatureCount; ++f) y.Set(f, 3 + shift + 0.3f * load + 0.3f * noise(random));
     at += Seconds{1};
     return baseline.Observe(at, y, kEverything, goal, flagged, {});
@@ -74,7 +74,7 @@ TEST_F(BaselineTest, AdaptsToWhatItAcceptsAndHardlyToWhatItFlags) {
 TEST_F(BaselineTest, ASettledModelStillSeesAnAnomaly) {
   for (int i = 0; i < 1500; ++i) Usual();
   Baseline::Outcome last{};
-  for (int i = 0; i < 15; ++i) last = Usual(3);
+  for (int i = 0; i < 15; ++i) last = Usual(4);
   EXPECT_GE(ScoreOf(last.evidence.calibrated), ThresholdFor(1, Millis{1000}));
 }
 

@@ -1,20 +1,23 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
+#include <string>
+#include <string_view>
 
 #include "core/baseline/baseline.h"
 
 namespace whorl {
 namespace {
 
-constexpr FeatureMask kEverything{0xffffffu};
+constexpr FeatureMask kEverything = FeatureMask::All();
 
 Baseline Learnt(int samples = 200) {
   Baseline b;
   std::mt19937 random(41);
   std::normal_distribution<float> noise;
   for (int i = 1; i <= samples; ++i) {
-    Features24 y;
+    Features y;
     for (std::size_t f = 0; f < kFeatureCount; ++f) y.Set(f, 2 + 0.3f * noise(random));
     b.Observe(FromUnixMillis(1000 * i), y, kEverything, {100, Seconds{100}}, false, {});
   }
@@ -28,7 +31,7 @@ TEST(Checkpoint, ComesBackAsItWas) {
   EXPECT_EQ(Save(after), Save(before));
   EXPECT_TRUE(after.learnt);
   EXPECT_EQ(after.samples, before.samples);
-  Features24 y;
+  Features y;
   for (std::size_t f = 0; f < kFeatureCount; ++f) y.Set(f, 4);
   Baseline copy = before;
   const auto a = copy.Observe(FromUnixMillis(500'000), y, kEverything, {}, false, {});
@@ -52,6 +55,30 @@ TEST(Checkpoint, EveryDamagedByteIsNoticedAndChangesNothing) {
   }
   EXPECT_EQ(Load(good + "x", untouched).error().code, Code::kCorrupt);
   EXPECT_EQ(Save(untouched), before);
+}
+
+std::uint32_t Crc(std::string_view bytes) {
+  std::uint32_t c = 0xffffffffu;
+  for (const char b : bytes) {
+    c ^= static_cast<unsigned char>(b);
+    for (int bit = 0; bit < 8; ++bit) c = (c & 1u) != 0 ? 0xedb88320u ^ (c >> 1) : c >> 1;
+  }
+  return ~c;
+}
+
+TEST(Checkpoint, AnOlderVersionSaysSoAndLearnsAnew) {
+  std::string old = Save(Learnt(50));
+  const std::uint32_t version = 1, features = 24;
+  std::memcpy(old.data() + 4, &version, sizeof version);
+  std::memcpy(old.data() + 8, &features, sizeof features);
+  const std::uint32_t crc = Crc(std::string_view(old).substr(0, old.size() - sizeof(crc)));
+  std::memcpy(old.data() + old.size() - sizeof(crc), &crc, sizeof crc);
+  Baseline untouched;
+  const Status loaded = Load(old, untouched);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Code::kUnsupported);
+  EXPECT_NE(loaded.error().message.find("version 1 with 24 features"), std::string::npos) << loaded.error().message;
+  EXPECT_EQ(untouched.samples, 0u);
 }
 
 TEST(Checkpoint, AValidChecksumDoesNotExcuseImpossibleValues) {

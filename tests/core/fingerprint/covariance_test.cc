@@ -8,15 +8,15 @@
 namespace whorl {
 namespace {
 
-Features24 All(float value) {
-  Features24 v;
+Features All(float value) {
+  Features v;
   for (std::size_t f = 0; f < kFeatureCount; ++f) v.Set(f, value);
   return v;
 }
 
 TEST(Covariance, EveryPairHasItsPlace) {
   Covariance c;
-  Features24 z;
+  Features z;
   for (std::size_t f = 0; f < kFeatureCount; ++f) z.Set(f, 0.1f * static_cast<float>(f + 1));
   c.Learn(z, All(1));
   for (std::size_t i = 0; i < kFeatureCount; ++i) {
@@ -29,7 +29,7 @@ TEST(Covariance, FindsACorrelation) {
   std::mt19937 random(3);
   std::normal_distribution<float> noise;
   for (int n = 1; n <= 4000; ++n) {
-    Features24 z;
+    Features z;
     const float a = noise(random);
     z.Set(0, a);
     z.Set(20, 0.8f * a + 0.6f * noise(random));
@@ -44,7 +44,7 @@ TEST(Covariance, FindsACorrelation) {
 TEST(Covariance, PairsWithAMaskedFeatureStay) {
   Covariance c;
   c.Learn(All(1), All(1));
-  Features24 gain = All(1);
+  Features gain = All(1);
   gain.Set(7, 0);
   c.Learn(All(3), gain);
   EXPECT_FLOAT_EQ(c.At(7, 3), 1);

@@ -20,7 +20,7 @@ TEST(Lanes, LogarithmAndExponentialAgreeWithTheLibrary) {
 }
 
 TEST(Lanes, MaskAndSelectGoByFeature) {
-  const std::uint32_t bits = 1u << 9 | 1u << 15;
+  const std::uint64_t bits = 1u << 9 | 1u << 15 | std::uint64_t{1} << 36;
   for (std::size_t f = 0; f < kFeatureCount; ++f) {
     const Float8 picked = Select(LaneMask(bits, f / kLanes), Broadcast(1), Broadcast(0));
     EXPECT_EQ(picked[f % kLanes], (bits >> f) & 1u ? 1 : 0) << f;

@@ -8,11 +8,11 @@
 namespace whorl {
 namespace {
 
-constexpr FeatureMask kEverything{0xffffffu};
+constexpr FeatureMask kEverything = FeatureMask::All();
 constexpr auto kUsage = static_cast<std::size_t>(Feature::kCpuUsage);
 
-Features24 Only(std::size_t f, float value) {
-  Features24 y;
+Features Only(std::size_t f, float value) {
+  Features y;
   y.Set(f, value);
   return y;
 }
@@ -20,7 +20,7 @@ Features24 Only(std::size_t f, float value) {
 TEST(Scaling, IsTheLogarithmAboveTheUnitsNoise) {
   FeatureVector x;
   x.Put(Feature::kCpuUsage, 990);
-  const Features24 y = Scaling::LogScale(x);
+  const Features y = Scaling::LogScale(x);
   EXPECT_NEAR(y[kUsage], std::log(100.0f), 1e-5f);  // 1 + 990/10
   EXPECT_NEAR(Unscale(Feature::kCpuUsage, y[kUsage]), 990, 0.01);
   EXPECT_EQ(y[1], 0);  // not measured: nothing, and masked everywhere else
@@ -49,7 +49,7 @@ TEST(Scaling, WildSamplesMoveItLittle) {
 TEST(Scaling, AQuietFeatureIsNeverFinerThanItsFloor) {
   Scaling scaling;
   for (int i = 0; i < 500; ++i) scaling.Learn(Only(kUsage, 1.0f), kEverything, 1);
-  const Features24 z = scaling.Deviations(Only(kUsage, 1.0f + SpreadFloor(Feature::kCpuUsage)), kEverything);
+  const Features z = scaling.Deviations(Only(kUsage, 1.0f + SpreadFloor(Feature::kCpuUsage)), kEverything);
   EXPECT_NEAR(z[kUsage], 1.0f, 1e-3f);
 }
 
@@ -59,7 +59,7 @@ TEST(Scaling, MaskedFeaturesNeitherDeviateNorTeach) {
   const Scaling before = scaling;
   FeatureMask without = kEverything;
   without.Clear(Feature::kCpuUsage);
-  const Features24 gains = scaling.Learn(Only(kUsage, 100.0f), without, 1);
+  const Features gains = scaling.Learn(Only(kUsage, 100.0f), without, 1);
   EXPECT_EQ(gains[kUsage], 0);
   EXPECT_EQ(scaling.center[kUsage], before.center[kUsage]);
   EXPECT_EQ(scaling.count[kUsage], before.count[kUsage]);

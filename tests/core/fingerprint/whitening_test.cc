@@ -15,7 +15,7 @@ Covariance Coupled(int samples = 4000) {
   std::mt19937 random(5);
   std::normal_distribution<float> noise;
   for (int n = 1; n <= samples; ++n) {
-    Features24 z, gain;
+    Features z, gain;
     for (std::size_t f = 0; f < kFeatureCount; ++f) {
       z.Set(f, noise(random));
       gain.Set(f, std::sqrt(std::max(1.0f / static_cast<float>(n), 0.0005f)));
@@ -26,8 +26,8 @@ Covariance Coupled(int samples = 4000) {
   return c;
 }
 
-Features24 Pair(float a, float b) {
-  Features24 z;
+Features Pair(float a, float b) {
+  Features z;
   z.Set(0, a);
   z.Set(1, b);
   return z;
@@ -59,18 +59,18 @@ TEST(Whitening, UsualSamplesLieAboutSquareRootOfFeaturesAway) {
   std::normal_distribution<float> noise;
   double sum = 0;
   for (int n = 0; n < 500; ++n) {
-    Features24 z;
+    Features z;
     for (std::size_t f = 0; f < kFeatureCount; ++f) z.Set(f, noise(random));
     z.Set(1, 0.98f * z[0] + 0.2f * z[1]);
     sum += static_cast<double>(w.Apply(z).mahalanobis);
   }
-  EXPECT_NEAR(sum / 500, std::sqrt(24.0), 0.7);
+  EXPECT_NEAR(sum / 500, std::sqrt(static_cast<double>(kFeatureCount)), 0.7);
 }
 
 TEST(Whitening, WhatDoesNotDeviateIsAtDistanceZero) {
   Whitening w;
   ASSERT_TRUE(w.Refresh(Covariance{}, 20));
-  const Condensed c = w.Apply(Features24{});
+  const Condensed c = w.Apply(Features{});
   EXPECT_EQ(c.mahalanobis, 0);
   EXPECT_EQ(c.residual, 0);
   EXPECT_EQ(c.largest, 0);

@@ -5,10 +5,10 @@
 namespace whorl {
 namespace {
 
-constexpr FeatureMask kEverything{0xffffffu};
+constexpr FeatureMask kEverything = FeatureMask::All();
 
-Features24 All(float value) {
-  Features24 v;
+Features All(float value) {
+  Features v;
   for (std::size_t f = 0; f < kFeatureCount; ++f) v.Set(f, value);
   return v;
 }
@@ -23,7 +23,7 @@ class ContributionTest : public testing::Test {
 };
 
 TEST_F(ContributionTest, NamesTheLargestFirstWithItsSign) {
-  Features24 y = All(2);
+  Features y = All(2);
   y.Set(static_cast<std::size_t>(Feature::kNetTransmitBytes), 2 + 0.15f * 6);
   y.Set(static_cast<std::size_t>(Feature::kCpuUsage), 2 + 0.15f * 3);
   y.Set(static_cast<std::size_t>(Feature::kDiskReadBytes), 2 - 0.15f * 9);
@@ -52,7 +52,7 @@ TEST_F(ContributionTest, WhatWasNeverMeasuredIsNeverNamed) {
 }
 
 TEST_F(ContributionTest, HoldsASparseFeatureBetweenItsReadings) {
-  Features24 y = All(2);
+  Features y = All(2);
   const auto disk = static_cast<std::size_t>(Feature::kDiskWriteBytes);
   y.Set(disk, 5);
   recent.Push(y, kEverything);

@@ -9,7 +9,7 @@ namespace whorl {
 namespace {
 
 const Time kStart = FromUnixMillis(1'700'000'000'000);
-constexpr FeatureMask kEverything{0xffffffu};
+constexpr FeatureMask kEverything = FeatureMask::All();
 constexpr auto kUsage = static_cast<std::size_t>(Feature::kCpuUsage);
 constexpr auto kPackets = static_cast<std::size_t>(Feature::kNetPackets);
 constexpr auto kResident = static_cast<std::size_t>(Feature::kMemoryResident);

@@ -60,10 +60,11 @@ struct Last {
 };
 
 void PrintRates(const api::VmSample& vm, Last& last) {
-  std::printf("  %s valid %06x shares %u%s\n", vm.pod_uid().c_str(), vm.valid(), vm.cpu_shares(),
+  std::printf("  %s valid %010llx shares %u%s\n", vm.pod_uid().c_str(),
+              static_cast<unsigned long long>(vm.valid_features()), vm.cpu_shares(),
               vm.has_foreign() ? " FOREIGN WRITER" : "");
   for (std::size_t i = 0; i < static_cast<std::size_t>(vm.raw_size()); ++i) {
-    if (((vm.valid() >> i) & 1u) == 0) continue;
+    if (((vm.valid_features() >> i) & 1u) == 0) continue;
     const auto& info = whorl::kFeatures[i];
     const double raw = vm.raw(static_cast<int>(i));
     if (info.kind == whorl::Kind::kGauge) {

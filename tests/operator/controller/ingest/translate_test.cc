@@ -24,9 +24,27 @@ TEST(ToSample, MasksWhatIsNotClaimedNotSentOrNoNumber) {
 
 TEST(ToSample, IgnoresFeaturesOfANewerAgent) {
   api::VmSample wire;
-  wire.set_valid(0xFFFFFFFF);
-  for (int i = 0; i < 40; ++i) wire.add_raw(i);
+  wire.set_valid_features(~std::uint64_t{0});
+  for (int i = 0; i < 64; ++i) wire.add_raw(i);
   EXPECT_EQ(ToSample(wire, VmHandle{0}).valid.count(), static_cast<int>(kFeatureCount));
+}
+
+TEST(ToSample, UnderstandsAnOlderAgentsNarrowMask) {
+  api::VmSample wire;
+  wire.set_valid(0xFFFFFF);
+  for (int i = 0; i < 24; ++i) wire.add_raw(i);
+  const auto sample = ToSample(wire, VmHandle{0});
+  EXPECT_EQ(sample.valid.count(), 24);
+  EXPECT_FALSE(sample.valid.Has(Feature::kMemoryRefaults));
+}
+
+TEST(ToSample, TheWideMaskCountsWhereBothAreThere) {
+  api::VmSample wire;
+  wire.set_valid(0x3);
+  wire.set_valid_features(Bit(Feature::kCpuUsage) | Bit(Feature::kSyscallsFile));
+  for (std::size_t i = 0; i < kFeatureCount; ++i) wire.add_raw(1);
+  const auto sample = ToSample(wire, VmHandle{0});
+  EXPECT_EQ(sample.valid.bits(), Bit(Feature::kCpuUsage) | Bit(Feature::kSyscallsFile));
 }
 
 TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
