@@ -95,8 +95,7 @@ TEST(NabPublished, RanksDetectorsOverTheGivenFiles) {
       "file,detector,threshold,raw_score_standard\n"
       "real/a.csv,good,0.5,1\nreal/b.csv,good,0.5,0\n"
       "real/a.csv,bad,0.5,-1\nreal/b.csv,bad,0.5,-1\n"
-      "real/a.csv,partial,0.5,1\n"
-      "real/a.csv,null,0.5,-1\nreal/b.csv,null,0.5,-1\n");
+      "real/a.csv,partial,0.5,1\n");
   const auto published = NabPublished::Parse(std::move(*table));
   ASSERT_TRUE(published);
   const auto entries = published->Over(std::vector<std::string>{"real__a", "real__b"}, 2);

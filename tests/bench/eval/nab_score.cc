@@ -139,7 +139,6 @@ std::vector<NabPublished::Entry> NabPublished::Over(std::span<const std::string>
   std::vector<Entry> entries;
   if (windows == 0) return entries;
   for (const auto& [detector, scores] : raw) {
-    if (detector == "null" || detector == "random") continue;
     double sum = 0;
     const bool complete = std::all_of(files.begin(), files.end(), [&](const std::string& file) {
       const auto found = scores.find(file);

@@ -52,7 +52,7 @@ struct NabPublished {
     double standard = 0;
   };
   // Normalised over the same files, best first. A detector that lacks one of
-  // them is left out; "null" and "random" are not detectors and are left out too.
+  // them is left out.
   std::vector<Entry> Over(std::span<const std::string> files, std::size_t windows) const;
 };
 

@@ -1,0 +1,56 @@
+// whorl-eval: wires the verbs to the command line.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/bench/eval/anomaly.h"
+#include "tests/bench/eval/engine_scorer.h"
+
+namespace {
+
+using namespace whorl::eval;
+
+constexpr const char* kAbout =
+    "Runs exactly the engine that ships, strictly causally, on recorded traces, and prints how well it does beside "
+    "simple baselines of the same run.\n\n"
+    "  whorl-eval anomaly --data ../shared/data/anomaly            every labelled set, as a table\n"
+    "  whorl-eval anomaly --data ../shared/data/anomaly --json     one JSON object a line; \"series\":\"*\" is a whole "
+    "set\n\n"
+    "Tables are .csv or .csv.zst. What is wrong with a trace here and there is masked and counted in the result; what "
+    "is not a trace is refused with its name and line.";
+
+// A verb registers itself on the app and leaves what came of it in `status`.
+void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<AnomalyOptions>();
+  auto set = std::make_shared<std::string>();
+  CLI::App* verb = app.add_subcommand(
+      "anomaly",
+      "Labelled servers and metrics: AUC-PR, AUC-ROC, VUS-PR, NAB's official score, episodes, delays, attribution");
+  verb->add_option("--data", options->data, "Folder with smd/, asd/ and nab/, laid out as ../shared/data/anomaly")
+      ->required();
+  verb->add_option("--set", *set, "Only this set; without it all that are there")
+      ->check(CLI::IsMember({"smd", "asd", "nab"}));
+  verb->add_option("--reference", options->reference,
+                   "nab_published_scores.csv of other detectors; else DATA/../reference's, where it exists");
+  verb->add_flag("--json", options->json, "JSON lines: one per series, then one per set");
+  verb->callback([options, set, &status] {
+    options->sets = set->empty() ? std::vector<std::string>{"smd", "asd", "nab"} : std::vector<std::string>{*set};
+    const auto scorer = MakeEngineScorer({});
+    status = RunAnomaly(*options, *scorer, std::cout, std::cerr);
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{kAbout, "whorl-eval"};
+  app.require_subcommand(1);
+  whorl::Status status;
+  AddAnomalyVerb(app, status);
+  CLI11_PARSE(app, argc, argv);
+  if (status) return 0;
+  std::cerr << "whorl-eval: " << status.error().message << '\n';
+  return 1;
+}
