@@ -49,6 +49,9 @@ inline float Largest(Float8 x) {
   return most;
 }
 
+// Whether any lane of a is below b's.
+inline bool AnyBelow(Float8 a, Float8 b) { return _mm256_movemask_ps(std::bit_cast<Float8>(a < b)) != 0; }
+
 // One value per feature.
 struct Features {
   Float8 group[kGroups]{};

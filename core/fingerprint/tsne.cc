@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/fingerprint/lanes.h"
+#include "core/fingerprint/point_columns.h"
 #include "core/fingerprint/principal_axes.h"
 
 namespace whorl {
@@ -22,41 +23,11 @@ constexpr float kNowhere = 1e9f;
 
 const Int8 kLane{0, 1, 2, 3, 4, 5, 6, 7};
 
-std::size_t Blocks(std::size_t n) { return (n + kLanes - 1) / kLanes; }
-
-// Points with one vector of eight per dimension, block after block, so that a
-// distance to eight points is a sum over dimensions without crossing lanes.
-class Columns {
- public:
-  Columns(std::span<const float> rows, std::size_t dims)
-      : dims_(dims), n_(rows.size() / dims), column_(Blocks(n_) * dims) {
-    for (std::size_t i = 0; i < n_; ++i) {
-      for (std::size_t d = 0; d < dims_; ++d) column_[(i / kLanes) * dims_ + d][i % kLanes] = rows[i * dims_ + d];
-    }
-  }
-  std::size_t size() const { return n_; }
-  // Squared distances of point i to the eight of block b.
-  Float8 Squared(std::size_t i, std::size_t b) const {
-    const Float8* mine = column_.data() + (i / kLanes) * dims_;
-    const Float8* theirs = column_.data() + b * dims_;
-    Float8 sum{};
-    for (std::size_t d = 0; d < dims_; ++d) {
-      const Float8 off = theirs[d] - Broadcast(mine[d][i % kLanes]);
-      sum += off * off;
-    }
-    return sum;
-  }
-
- private:
-  std::size_t dims_, n_;
-  std::vector<Float8> column_;
-};
-
 // How likely each pair is to be neighbours; all pairs together 1/2. Only j > i
 // is kept: row i begins with the block i is in, and other lanes are 0.
 class Affinities {
  public:
-  Affinities(const Columns& points, float perplexity);
+  Affinities(std::span<const float> rows, std::size_t dims, float perplexity);
 
   std::size_t size() const { return n_; }
   std::size_t blocks() const { return blocks_; }
@@ -117,13 +88,15 @@ Affinities::Reach Affinities::FindReach(std::size_t i, const std::vector<Float8>
   return reach;
 }
 
-Affinities::Affinities(const Columns& points, float perplexity) : n_(points.size()), blocks_(Blocks(n_)), start_(n_) {
+Affinities::Affinities(std::span<const float> rows, std::size_t dims, float perplexity)
+    : n_(rows.size() / dims), blocks_((n_ + kLanes - 1) / kLanes), start_(n_) {
+  const PointColumns points(rows, dims);
   std::vector<Reach> reach(blocks_ * kLanes);
   std::vector<Float8> squared(blocks_);
   const float most = std::max(static_cast<float>(n_ - 1) / 3, 1.0f);
   const float entropy = Log(std::clamp(perplexity, 1.0f, most));
   for (std::size_t i = 0; i < n_; ++i) {
-    for (std::size_t b = 0; b < blocks_; ++b) squared[b] = points.Squared(i, b);
+    for (std::size_t b = 0; b < blocks_; ++b) squared[b] = points.Squared(rows.data() + i * dims, b);
     reach[i] = FindReach(i, squared, entropy);
   }
   std::vector<Float8> sharpness(blocks_), nearest(blocks_), share(blocks_);
@@ -142,7 +115,7 @@ Affinities::Affinities(const Columns& points, float perplexity) : n_(points.size
   for (std::size_t i = 0; i < n_; ++i) {
     Float8* row = pair_.data() + start_[i];
     for (std::size_t b = i / kLanes; b < blocks_; ++b) {
-      const Float8 d = points.Squared(i, b);
+      const Float8 d = points.Squared(rows.data() + i * dims, b);
       const Float8 mine = Exp(Broadcast(-reach[i].sharpness) * (d - Broadcast(reach[i].nearest)));
       const Float8 theirs = Exp(-sharpness[b] * (d - nearest[b]));
       Float8 p = Broadcast(half) * (mine * Broadcast(reach[i].share) + theirs * share[b]);
@@ -263,7 +236,7 @@ class Descent {
   Descent(std::span<const float> rows, std::size_t dims, const TsneOptions& options)
       : options_(options),
         n_(rows.size() / dims),
-        affinities_(Columns(rows, dims), options.perplexity),
+        affinities_(rows, dims, options.perplexity),
         forces_(affinities_.blocks()),
         x_(affinities_.blocks(), n_),
         y_(affinities_.blocks(), n_),
