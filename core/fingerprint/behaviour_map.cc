@@ -15,6 +15,7 @@ namespace {
 constexpr float kFreeAfter = 0.25f;
 // Fewer held landmarks than this cannot say how a map is turned.
 constexpr std::size_t kLeastAnchors = 3;
+constexpr int kBalance = 4;  // more change little
 // Of the landmarks that may stay, the most crowded eighth makes room.
 constexpr std::size_t kStaying = 7, kOf = 8;
 
@@ -363,14 +364,29 @@ MapPoint MapPlacer::Place(const float* point) const {
   }
   // Nobody is so near that the others do not count at all.
   const float softening = 0.01f * near[found - 1].squared + 1e-12f;
-  float total = 0, x = 0, y = 0;
-  for (std::size_t k = 0; k < found; ++k) {
-    const float w = 1 / (near[k].squared + softening);
-    total += w;
-    x += w * at_[near[k].landmark].x;
-    y += w * at_[near[k].landmark].y;
+  std::array<float, kNeighbours> weight{};
+  for (std::size_t k = 0; k < found; ++k) weight[k] = 1 / (near[k].squared + softening);
+  const auto mean = [&](auto share) {
+    float total = 0, x = 0, y = 0;
+    for (std::size_t k = 0; k < found; ++k) {
+      const MapPoint& p = at_[near[k].landmark];
+      const float w = weight[k] * share(p);
+      total += w;
+      x += w * p.x;
+      y += w * p.y;
+    }
+    return MapPoint{x / total, y / total};
+  };
+  // Neighbours in two places have their mean in neither. It moves to where
+  // their pull, as t-SNE counts it, is in balance.
+  MapPoint at = mean([](const MapPoint&) { return 1.0f; });
+  for (int step = 0; step < kBalance; ++step) {
+    at = mean([from = at](const MapPoint& p) {
+      const float x = p.x - from.x, y = p.y - from.y;
+      return 1 / (1 + x * x + y * y);
+    });
   }
-  return {x / total, y / total};
+  return at;
 }
 
 }  // namespace whorl

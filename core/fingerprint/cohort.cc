@@ -11,10 +11,10 @@
 namespace whorl {
 namespace {
 
-constexpr float kLeastSilhouette = 0.25f;  // below it there is no structure worth a name
-constexpr float kStaySilhouette = 0.03f;   // by which another number of cohorts must be better than last time's
-constexpr float kStayNearer = 0.8f;        // another cohort must be nearer by this factor to win a VM over
-constexpr float kAlone = 3;                // in radii of the nearest cohort: farther away is like nobody
+constexpr float kLeastSilhouette = 0.2f;  // below it there is no structure worth a name
+constexpr float kStaySilhouette = 0.03f;  // by which another number of cohorts must be better than last time's
+constexpr float kStayNearer = 0.8f;       // another cohort must be nearer by this factor to win a VM over
+constexpr float kAlone = 3;               // in radii of the nearest cohort: farther away is like nobody
 constexpr int kMostRounds = 30;
 constexpr float kLeastN0 = 4, kMostN0 = 400;
 // Samples of one VM that tell as much about its spread as being of the cohort.

@@ -62,7 +62,7 @@ struct Cohorts {
   const CohortModel* Find(std::uint32_t id) const;
 };
 
-inline constexpr std::size_t kMostCohorts = 12;
+inline constexpr std::size_t kMostCohorts = 32;
 inline constexpr std::size_t kLeastMembers = 4;  // fewer are no cohort, only neighbours
 
 // Groups the fleet around medoids (Kaufman & Rousseeuw 1987), as many as part
