@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <numeric>
 
+#include "tests/bench/eval/metrics.h"
 #include "tests/bench/eval/random.h"
 
 namespace whorl::eval {
@@ -17,28 +18,47 @@ constexpr std::size_t kWeek = 2016;
 constexpr double kForget = 0.05;
 constexpr double kDayMs = 86'400'000;
 
-// Rows x columns of z-scores by the training part; 0 where missing.
+struct Usual {
+  double mean = 0;
+  double spread = 0;  // standard deviation
+  double range = 0;
+  bool measured = false;
+};
+
+Usual UsualOf(const Series& series, std::size_t column) {
+  Usual usual;
+  double n = 0, sum = 0, squares = 0, least = 0, most = 0;
+  for (std::size_t r = 0; r < series.train_rows; ++r) {
+    const auto v = static_cast<double>(series.Value(r, column));
+    if (std::isnan(v)) continue;
+    least = n == 0 ? v : std::min(least, v);
+    most = n == 0 ? v : std::max(most, v);
+    ++n;
+    sum += v;
+    squares += v * v;
+  }
+  if (n == 0) return usual;
+  const double mean = sum / n;
+  return {mean, std::sqrt(std::max(0.0, squares / n - mean * mean)), most - least, true};
+}
+
+// Rows x columns of z-scores by the training part; 0 where missing, and for a column that training never saw.
 std::vector<double> ZScores(const Series& series) {
   const std::size_t rows = series.rows(), columns = series.columns.size();
+  std::vector<Usual> usual;
+  std::vector<double> ranges;
+  for (std::size_t c = 0; c < columns; ++c) {
+    usual.push_back(UsualOf(series, c));
+    if (usual.back().range > 0) ranges.push_back(usual.back().range);
+  }
+  const double least = ranges.empty() ? 1.0 : kLeastSpread * Quantile(std::move(ranges), 0.5);
   std::vector<double> z(rows * columns, 0.0);
   for (std::size_t c = 0; c < columns; ++c) {
-    double n = 0, sum = 0, squares = 0, least = 0, most = 0;
-    for (std::size_t r = 0; r < series.train_rows; ++r) {
-      const auto v = static_cast<double>(series.Value(r, c));
-      if (std::isnan(v)) continue;
-      least = n == 0 ? v : std::min(least, v);
-      most = n == 0 ? v : std::max(most, v);
-      ++n;
-      sum += v;
-      squares += v * v;
-    }
-    if (n == 0) continue;  // never measured in training: says nothing
-    const double mean = sum / n;
-    const double spread = std::sqrt(std::max(0.0, squares / n - mean * mean));
-    const double scale = least == most ? 1.0 : std::max(spread, kLeastSpread * (most - least));
+    if (!usual[c].measured) continue;
+    const double scale = std::max(usual[c].spread, least);
     for (std::size_t r = 0; r < rows; ++r) {
       const auto v = static_cast<double>(series.Value(r, c));
-      if (!std::isnan(v)) z[r * columns + c] = (v - mean) / scale;
+      if (!std::isnan(v)) z[r * columns + c] = (v - usual[c].mean) / scale;
     }
   }
   return z;
