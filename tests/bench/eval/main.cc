@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/eval/alarms.h"
 #include "tests/bench/eval/anomaly.h"
 #include "tests/bench/eval/engine_scorer.h"
 
@@ -42,6 +43,27 @@ void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
   });
 }
 
+void AddAlarmsVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<AlarmsOptions>();
+  CLI::App* verb = app.add_subcommand("alarms",
+                                      "Unlabelled VMs: how often p falls below nominal rates, episodes against the "
+                                      "budget, and which injected changes the same setting finds");
+  verb->add_option("--data", options->data,
+                   "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
+      ->required();
+  verb->add_flag("--json", options->json,
+                 "JSON lines: one per VM, then one per set, without and with adaptive control");
+  verb->callback([options, &status] {
+    const ScorerFor scorer_for = [](bool adaptive_control) -> std::unique_ptr<SeriesScorer> {
+      if (!CanSetAdaptiveControl(adaptive_control)) return nullptr;
+      EngineScorerOptions with;
+      with.adaptive_control = adaptive_control;
+      return MakeEngineScorer(with);
+    };
+    status = RunAlarms(*options, scorer_for, EngineScorerOptions{}.false_episodes_per_week, std::cout, std::cerr);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -49,6 +71,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   whorl::Status status;
   AddAnomalyVerb(app, status);
+  AddAlarmsVerb(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   std::cerr << "whorl-eval: " << status.error().message << '\n';
