@@ -36,6 +36,7 @@ rm -f /etc/cni/net.d/*
 cp "$node/cni.conflist" /etc/cni/net.d/10-whorl.conflist
 
 containerd --config "$node/containerd.toml" >> "$logs/containerd.log" 2>&1 &
+until [ -e "$node/control-plane-answers" ]; do sleep 0.1; done
 "$tools/kube-proxy" --kubeconfig "$node/../kubeconfig/kube-proxy" --hostname-override "$name" --proxy-mode nftables --cluster-cidr 10.244.0.0/16 \
   --bind-address 127.0.0.1 --metrics-bind-address 127.0.0.1:10249 --healthz-bind-address 127.0.0.1:10256 \
   --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0 >> "$logs/kube-proxy.log" 2>&1 &

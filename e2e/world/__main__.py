@@ -103,6 +103,7 @@ def reload():
     with step("Whorl's image") as done:
         done.found(", ".join(product.import_image()))
     with step("Whorl's pods") as done:
+        product.apply_crds()
         product.install()
         product.restart_pods()
         product.wait_until_running()

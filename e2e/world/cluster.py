@@ -83,6 +83,21 @@ def wait_for_apiserver(timeout=60):
     wait_for("the API server is ready", ready, timeout, log=processes.log_of("kube-apiserver"))
 
 
+def start_control_plane():
+    start_etcd()
+    start_apiserver()
+    wait_for_apiserver()
+    start_managers()
+    let_kubelet_start()
+
+
+def apply_kubevirt(crd_file):
+    # Generated from KubeVirt's own types: the server checks them anyway, and asking it for all its schemas first takes seconds.
+    apply(crd_file, "--validate=false")
+    apply(paths.E2E / "manifests" / "stand-in.yaml", "--validate=false")
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/virtualmachines.kubevirt.io", "crd/virtualmachineinstances.kubevirt.io")
+
+
 def fill(template, target, **values):
     text = template.read_text()
     for name, value in values.items():
@@ -104,6 +119,12 @@ def start_node(with_kvm):
         allow_kvm(node / "runtime-spec.json")
     processes.start("node", ["unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child", "bash", source / "inner.sh"], in_netns=True,
                     env={"WHORL_NODE": str(node), "WHORL_NODE_NAME": paths.NODE_NAME, "WHORL_NODE_IP": paths.WORLD_IP, "WHORL_TOOLS": str(tools.folder()), "WHORL_LOGS": str(paths.LOGS)})
+
+
+def let_kubelet_start():
+    """The node starts before the control plane does, to take in its images; its kubelet waits for this, for one that finds nobody retries ever more slowly."""
+    paths.NODE.mkdir(parents=True, exist_ok=True)
+    (paths.NODE / "control-plane-answers").touch()
 
 
 def allow_kvm(target):

@@ -46,10 +46,14 @@ def installable():
     return None
 
 
+def apply_crds():
+    files = [option for crd in sorted(CRDS.glob("*.yaml")) for option in ("-f", crd)]
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", *files)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+
+
 def install():
-    for crd in sorted(CRDS.glob("*.yaml")):
-        cluster.apply(crd)
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crd)
+    """By the chart, over CRDs that are there already."""
     run(tools.path("helm"), "--kubeconfig", paths.ADMIN, "upgrade", "--install", "whorl", CHART, "--namespace", NAMESPACE, "--create-namespace", "--values", VALUES, log=paths.LOGS / "helm.log")
     cluster.apply(POLICY)
 

@@ -59,10 +59,11 @@ def up():
     missing = tools.missing()
     built_tools = Background(tools.build)
     built_product = Background(product.build)
-    with step("launcher image", "" if list((paths.CACHE / "rootfs").glob("launcher-*.tar")) else "half a minute the first time") as done:
+    with step("images' base layers", "" if images.cached("launcher", "whorl") else "two minutes the first time") as done:
         pause = images.pause()
         launcher, built = images.launcher()
-        done.found("built" if built else "from the cache")
+        _, built_whorl = images.base_layer("whorl")
+        done.found("built" if built or built_whorl else "from the cache")
     with step("guest kernel") as done:
         kernel, fetched = guest.kernel()
         done.found(f"{kernel.name}{', fetched' if fetched else ''}")
@@ -79,38 +80,43 @@ def up():
         if not (paths.PKI / "standin.crt").is_file():
             pki.make_all()
         done.found(f"namespace {paths.NETNS_FILE}, link {paths.HOST_LINK}, cgroup {paths.CGROUP}")
-    with step("control plane") as done:
-        cluster.start_etcd()
-        cluster.start_apiserver()
-        with_kvm, why = (False, "")
-        cluster.wait_for_apiserver()
-        cluster.start_managers()
-        done.found(f"{paths.API_URL}")
+    # The node takes in its images while the control plane starts.
+    control_plane = Background(cluster.start_control_plane)
+    kubevirt_api = Background(lambda: control_plane.result() or cluster.apply_kubevirt(crd_file))
     with step("programs of this tree", "compiling, minutes the first time; log: " + str(product.LOG) if built_product.is_alive() else "") as done:
         done.found(", ".join(built_product.result()))
     with step("guests can run under") as done:
         prepare_guest(kernel)
         with_kvm, why = guest.kvm_works(paths.GUEST)
         done.found("KVM" if with_kvm else f"TCG ({why})")
-    with step("node") as done:
+    reason = product.installable()
+    with step("containerd") as done:
         cluster.start_node(with_kvm)
         cluster.wait_for_containerd()
-        cluster.import_image(pause)
+        import_once(pause)
         launcher_in = Background(lambda: import_once(launcher))
-        cluster.apply(crd_file)
-        cluster.apply(paths.E2E / "manifests" / "stand-in.yaml")
+        product_in = Background(product.import_image) if not reason else None
+        done.found("takes in the images meanwhile")
+    with step("control plane") as done:
+        control_plane.result()
+        done.found(f"{paths.API_URL}")
+    with step("node") as done:
         wait_for("the node is Ready", cluster.node_ready, 60, every=0.2, log=processes.log_of("kubelet"))
-        launcher_in.result()
         done.found(f"{paths.NODE_NAME} is Ready")
     with step("stand-in for KubeVirt") as done:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/virtualmachines.kubevirt.io", "crd/virtualmachineinstances.kubevirt.io")
+        kubevirt_api.result()
         start_standin(with_kvm)
-    cluster.apply(paths.E2E / "manifests" / "vms.yaml")
-    # While the guests boot.
-    installed = install_whorl()
+    with step("launcher image") as done:
+        launcher_in.result()
+        cluster.apply(paths.E2E / "manifests" / "vms.yaml")
+        done.found("imported; the guests boot from now on")
+    if reason:
+        say(f"{'Whorl':<22} skipped: {reason}")
+    else:
+        install_whorl(product_in)
     with step("guests") as done:
         done.found(f"{', '.join(wait_for_guests())} run and answer")
-    if installed:
+    if not reason:
         with step("opting in") as done:
             product.enrol()
             done.found(", ".join(product.ENROLLED) + ": whorl.dev/mode=enforce")
@@ -185,18 +191,14 @@ def wait_for_guests(timeout=120):
     return [vm["metadata"]["name"] for vm in found]
 
 
-def install_whorl():
-    reason = product.installable()
-    if reason:
-        say(f"{'Whorl':<22} skipped: {reason}")
-        return False
+def install_whorl(image_in):
     with step("Whorl's image") as done:
-        done.found(", ".join(product.import_image()))
+        product.apply_crds()
+        done.found(", ".join(image_in.result()))
     with step("Whorl") as done:
         product.install()
         product.wait_until_running()
         done.found("installed by charts/whorl, its pods are ready")
-    return True
 
 
 def tell_what_to_type():
