@@ -21,8 +21,9 @@ enum class EventReason : std::uint8_t {
   kAgentBlind,
   kPlanRefused,
   kForeignWriter,
+  kBaselineDiscarded,
 };
-inline constexpr std::size_t kEventReasonCount = 12;
+inline constexpr std::size_t kEventReasonCount = 13;
 
 struct EventInfo {
   EventReason reason;
@@ -89,6 +90,12 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "Find out who writes it (the message names the file, what was expected and what was found). Opt the VM out and in "
      "again "
      "to let Whorl take it back."},
+    {EventReason::kBaselineDiscarded, "BaselineDiscarded", true, "Learn",
+     "The saved baseline of the VM could not be used: it was damaged or changed on the node, is of another version, or "
+     "the secret whorl-checkpoint-key is another one. It lies aside on the node, and this VM learns anew; others are "
+     "not touched.",
+     "Nothing after an upgrade or a new key. Else find out who writes to the checkpoint folder of that node; the "
+     "message names node and file."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

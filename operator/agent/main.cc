@@ -30,6 +30,7 @@ struct Flags {
   std::string tls_dir = "/etc/whorl/tls";
   std::string metrics_listen = "0.0.0.0:9095";
   std::string syscalls = "1/5";
+  std::string checkpoint_dir = "/var/lib/whorl/checkpoints";
   std::string log_level = "info";
 };
 
@@ -145,6 +146,21 @@ int Serve(const Flags& flags) {
   known.syscalls = no_syscalls;
   hooks.capabilities = [known] { return Probe(known).capabilities; };
   hooks.set_interval = [&loops](Millis interval) { loops->set_interval(interval); };
+  std::unique_ptr<CheckpointStore> checkpoints;
+  if (!flags.checkpoint_dir.empty()) {
+    CheckpointStore::Options keeping;
+    keeping.dir = flags.checkpoint_dir;
+    // Not worth refusing to serve: what is learnt then lasts as long as the controller runs.
+    if (auto store = CheckpointStore::Open(std::move(keeping), clock)) {
+      checkpoints = std::move(*store);
+    } else {
+      spdlog::warn(
+          "no checkpoints of baselines are kept on this node: {}; mount a folder of the host and name it in "
+          "--checkpoint-dir",
+          store.error().message);
+    }
+  }
+  hooks.checkpoints = checkpoints.get();
   auto service = Service::Start(serving, hooks, holder, board);
   if (!service) return Stop(service.error());
 
@@ -187,6 +203,10 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--proc-root", flags.node.proc_root, "A /proc that shows the host's processes")->capture_default_str();
   app.add_option("--state-dir", flags.node.state_dir, "Journal and lock; the host's /run/whorl (tmpfs)")
+      ->capture_default_str();
+  app.add_option(
+         "--checkpoint-dir", flags.checkpoint_dir,
+         "What VMs' baselines are kept in, sealed by the controller; a folder that survives a reboot. \"\": none")
       ->capture_default_str();
   app.add_option("--syscalls", flags.syscalls, "Count QEMU's system calls: off, always, or A/B for A seconds in B")
       ->capture_default_str();

@@ -20,6 +20,9 @@ constexpr int kMostMessageBytes = 4 * 1024 * 1024;
 constexpr int kThreads = 6;  // two streams changing over, one plan, one Describe, pollers
 constexpr unsigned kReloadSeconds = 10;
 constexpr Millis kLookUp{250};  // how soon a stream notices that it is to end
+// Of node.proto: so many checkpoints stay far below the largest message.
+constexpr int kMostCheckpoints = 32;
+constexpr int kMostNames = 4096;
 
 grpc::Status ToStatus(const Error& error) {
   switch (error.code) {
@@ -119,6 +122,60 @@ struct Service::Impl final : api::Node::Service {
     }
     if (stopping.load()) return {grpc::StatusCode::UNAVAILABLE, "the agent is stopping"};
     if (mine != stream.load()) return {grpc::StatusCode::ABORTED, "a newer stream took over"};
+    return grpc::Status::OK;
+  }
+
+  // What speaks against any call about checkpoints, so far as the caller goes.
+  grpc::Status AdmitCheckpoints(const grpc::ServerContext& context, std::uint64_t epoch) const {
+    if (auto refused = Authorize(context); !refused.ok()) return refused;
+    if (hooks.checkpoints == nullptr) {
+      return {grpc::StatusCode::UNIMPLEMENTED, "this agent keeps no checkpoints; its log says why (--checkpoint-dir)"};
+    }
+    if (epoch < holder.highest_epoch()) {
+      return {grpc::StatusCode::FAILED_PRECONDITION,
+              "OldEpoch: epoch " + std::to_string(epoch) + " is below " + std::to_string(holder.highest_epoch())};
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status StoreCheckpoints(grpc::ServerContext* context, const api::StoreCheckpointsRequest* request,
+                                api::StoreCheckpointsReply* reply) override {
+    if (auto refused = AdmitCheckpoints(*context, request->epoch()); !refused.ok()) return refused;
+    if (request->checkpoints_size() > kMostCheckpoints || request->forget_size() > kMostNames ||
+        request->set_aside_size() > kMostNames) {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "at most 32 checkpoints and 4096 names may be sent in one request"};
+    }
+    const auto note = [&](const std::string& vm_uid, const Status& done, const char* reason) {
+      if (done) return;
+      auto* row = reply->add_refused();
+      row->set_vm_uid(vm_uid);
+      row->set_reason(done.error().code == Code::kInvalid ? reason : "WriteFailed");
+      row->set_message(done.error().message);
+    };
+    for (const auto& vm_uid : request->set_aside()) note(vm_uid, hooks.checkpoints->SetAside(vm_uid), "BadName");
+    for (const auto& vm_uid : request->forget()) note(vm_uid, hooks.checkpoints->Drop(vm_uid), "BadName");
+    for (const auto& checkpoint : request->checkpoints()) {
+      const bool large = checkpoint.blob().size() > kMostCheckpointBytes;
+      note(checkpoint.vm_uid(), hooks.checkpoints->Put(checkpoint.vm_uid(), checkpoint.blob()),
+           large ? "TooLarge" : "BadName");
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FetchCheckpoints(grpc::ServerContext* context, const api::FetchCheckpointsRequest* request,
+                                api::FetchCheckpointsReply* reply) override {
+    if (auto refused = AdmitCheckpoints(*context, request->epoch()); !refused.ok()) return refused;
+    if (request->vm_uids_size() > kMostCheckpoints) {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "at most 32 checkpoints may be asked for in one request"};
+    }
+    for (const auto& vm_uid : request->vm_uids()) {
+      auto blob = hooks.checkpoints->Get(vm_uid);
+      if (!blob) continue;
+      auto* row = reply->add_checkpoints();
+      row->set_vm_uid(vm_uid);
+      row->set_blob(std::move(*blob));
+    }
+    for (auto& vm_uid : hooks.checkpoints->Stored()) *reply->add_stored() = std::move(vm_uid);
     return grpc::Status::OK;
   }
 

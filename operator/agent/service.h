@@ -6,6 +6,7 @@
 #include <string>
 
 #include "operator/agent/act/holder.h"
+#include "operator/agent/checkpoints/checkpoint_store.h"
 #include "operator/agent/frame_board.h"
 #include "operator/agent/identity.h"
 
@@ -30,6 +31,7 @@ class Service {
   struct Hooks {
     std::function<std::vector<api::Capability>()> capabilities;
     std::function<void(Millis)> set_interval;
+    CheckpointStore* checkpoints = nullptr;  // outlives the service; null: none are kept here
   };
 
   // kConflict: the port is taken. kUnauthorized: the certificate is not this node's.

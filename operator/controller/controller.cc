@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
+#include <set>
 #include <utility>
 
 namespace whorl::controller {
@@ -143,6 +144,11 @@ void Controller::RunPass() {
 
   const auto view = watcher_.View();
   auto rows = Resolve(view);
+  std::set<std::string> watched;
+  for (const auto& row : rows) {
+    if (row.opted_in()) watched.insert(row.subject.uid);
+  }
+  bank_.SetWatched(std::move(watched), clock_.Monotonic());
   auto nodes = Assign(view, rows);
   std::size_t enrolled = 0;
   for (auto& [name, assignment] : nodes) {
@@ -155,6 +161,7 @@ void Controller::RunPass() {
     if (made) {
       NodeLink::Options options;
       options.agent_port = options_.agent_port;
+      options.seal = options_.seal ? &*options_.seal : nullptr;
       linked.link = std::make_unique<NodeLink>(name, dial_, leadership_, bank_, *this, clock_, options);
     }
     linked.link->Assign(linked.assignment);

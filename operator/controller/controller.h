@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -27,6 +28,7 @@ struct ControllerOptions {
   std::string identity;  // unique per process: pod name, uid
   std::string replica;   // the pod's name, as people see it
   int agent_port = 7443;
+  std::optional<CheckpointSeal> seal = {};  // nullopt: what is learnt lasts as long as this process
 };
 
 // Puts the parts together: the watcher's changes become a pass (resolve,

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   std::string metrics_listen = "0.0.0.0:9095";
   std::string kubeconfig;
   std::string log_level = "info";
+  std::string checkpoint_key = "/etc/whorl/checkpoint-key/key";
   int agent_port = 7443;
 
   CLI::App app{kAbout, "whorl-controller"};
@@ -68,6 +69,9 @@ int main(int argc, char** argv) {
   app.add_option("--agent-port", agent_port, "Port agents listen on, at their pod's address")
       ->capture_default_str()
       ->check(CLI::Range(1, 65535));
+  app.add_option("--checkpoint-key", checkpoint_key,
+                 "File with the key that baselines are sealed with before nodes keep them; the same for all replicas")
+      ->capture_default_str();
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
@@ -117,6 +121,11 @@ int main(int argc, char** argv) {
   options.identity =
       options.replica + "_" + (Environment("POD_UID").empty() ? std::to_string(getpid()) : Environment("POD_UID"));
   options.agent_port = agent_port;
+  if (auto seal = CheckpointSeal::FromFile(checkpoint_key)) {
+    options.seal = std::move(*seal);
+  } else {
+    spdlog::warn("baselines are not kept over a restart: {}", seal.error().message);
+  }
 
   Controller controller(**client, **lease_client, clock, dial, metrics, options);
   auto server =

@@ -140,6 +140,30 @@ class FakeNode {
     return receipt;
   }
 
+  Result<api::StoreCheckpointsReply> Store(const api::StoreCheckpointsRequest& request) {
+    if (request.epoch() < epoch) return Fail(Code::kRefused, "OldEpoch: epoch is below " + std::to_string(epoch));
+    for (const auto& uid : request.set_aside()) {
+      if (auto kept = checkpoints.extract(uid)) corrupt[uid] = kept.mapped();
+    }
+    for (const auto& uid : request.forget()) checkpoints.erase(uid);
+    for (const auto& checkpoint : request.checkpoints()) checkpoints[checkpoint.vm_uid()] = checkpoint.blob();
+    return api::StoreCheckpointsReply();
+  }
+
+  Result<api::FetchCheckpointsReply> Fetch(const api::FetchCheckpointsRequest& request) {
+    if (request.epoch() < epoch) return Fail(Code::kRefused, "OldEpoch: epoch is below " + std::to_string(epoch));
+    api::FetchCheckpointsReply reply;
+    for (const auto& uid : request.vm_uids()) {
+      const auto it = checkpoints.find(uid);
+      if (it == checkpoints.end()) continue;
+      auto* row = reply.add_checkpoints();
+      row->set_vm_uid(uid);
+      row->set_blob(it->second);
+    }
+    for (const auto& [uid, blob] : checkpoints) *reply.add_stored() = uid;
+    return reply;
+  }
+
   void Restore(Guest& guest) {
     guest.now = guest.found;
     guest.vm->quota.reset();
@@ -160,7 +184,8 @@ class FakeNode {
   std::string refuse_reason;  // every directive is refused with it
   std::vector<api::Plan> plans;
   int enrolments = 0;
-  std::optional<Error> fail_describe, fail_enrol, fail_apply, fail_frames;
+  std::map<std::string, std::string> checkpoints, corrupt;  // by VM uid; they outlive the agent
+  std::optional<Error> fail_describe, fail_enrol, fail_apply, fail_frames, fail_store, fail_fetch;
   std::function<bool()> more = [] { return false; };  // before each frame
 
   const std::string& name() const { return name_; }
@@ -191,6 +216,15 @@ class FakeNodeClient final : public controller::NodeClient {
   Result<api::Receipt> Apply(const api::Plan& plan) override {
     if (node_.fail_apply) return Fail(*node_.fail_apply);
     return node_.Apply(plan);
+  }
+
+  Result<api::StoreCheckpointsReply> StoreCheckpoints(const api::StoreCheckpointsRequest& request) override {
+    if (node_.fail_store) return Fail(*node_.fail_store);
+    return node_.Store(request);
+  }
+  Result<api::FetchCheckpointsReply> FetchCheckpoints(const api::FetchCheckpointsRequest& request) override {
+    if (node_.fail_fetch) return Fail(*node_.fail_fetch);
+    return node_.Fetch(request);
   }
 
  private:

@@ -74,3 +74,13 @@ What the cluster already holds is kept, unless it is past half its life.
 {{- end -}}
 {{- $out | toJson -}}
 {{- end -}}
+
+{{/* Kept for good once it is there: a new one would discard every baseline learnt. */}}
+{{- define "whorl.checkpointKey" -}}
+{{- $old := lookup "v1" "Secret" .Release.Namespace "whorl-checkpoint-key" -}}
+{{- if $old -}}
+{{ index $old.data "key" }}
+{{- else -}}
+{{ randBytes 32 | b64enc }}
+{{- end -}}
+{{- end -}}

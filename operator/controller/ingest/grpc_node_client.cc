@@ -60,8 +60,9 @@ Error Explain(const grpc::Status& status, const AgentAddress& address, std::stri
     case grpc::StatusCode::INVALID_ARGUMENT:
     case grpc::StatusCode::RESOURCE_EXHAUSTED: return {Code::kRefused, where + ": " + text};
     case grpc::StatusCode::UNIMPLEMENTED:
-      return {Code::kUnsupported,
-              where + ": the agent does not know this call; agent and controller versions differ too much"};
+      return {
+          Code::kUnsupported,
+          where + ": " + (text.empty() ? "the agent does not know this call; bring both to the same release" : text)};
     default: return {Code::kUnavailable, where + ": " + text};
   }
 }
@@ -83,6 +84,17 @@ class GrpcNodeClient final : public NodeClient {
   Result<api::Receipt> Apply(const api::Plan& plan) override {
     api::Receipt reply;
     return Call("Apply", reply, [&](grpc::ClientContext& c) { return stub_->Apply(&c, plan, &reply); });
+  }
+
+  Result<api::StoreCheckpointsReply> StoreCheckpoints(const api::StoreCheckpointsRequest& request) override {
+    api::StoreCheckpointsReply reply;
+    return Call("StoreCheckpoints", reply,
+                [&](grpc::ClientContext& c) { return stub_->StoreCheckpoints(&c, request, &reply); });
+  }
+  Result<api::FetchCheckpointsReply> FetchCheckpoints(const api::FetchCheckpointsRequest& request) override {
+    api::FetchCheckpointsReply reply;
+    return Call("FetchCheckpoints", reply,
+                [&](grpc::ClientContext& c) { return stub_->FetchCheckpoints(&c, request, &reply); });
   }
 
   Status Frames(const api::FramesRequest& request, Millis silence, std::stop_token stop,

@@ -27,6 +27,9 @@ class NodeClient {
   virtual Status Frames(const api::FramesRequest& request, Millis silence, std::stop_token stop,
                         const std::function<bool(const api::Frame&)>& on_frame) = 0;
   virtual Result<api::Receipt> Apply(const api::Plan& plan) = 0;
+  // kUnsupported from an agent that keeps none.
+  virtual Result<api::StoreCheckpointsReply> StoreCheckpoints(const api::StoreCheckpointsRequest& request) = 0;
+  virtual Result<api::FetchCheckpointsReply> FetchCheckpoints(const api::FetchCheckpointsRequest& request) = 0;
 };
 
 // Where an agent listens and which node it must prove to be.

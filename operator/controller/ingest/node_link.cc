@@ -27,7 +27,8 @@ NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, Base
       listener_(listener),
       clock_(clock),
       options_(options),
-      session_(node_, bank) {}
+      session_(node_, bank),
+      keeper_(node_, options_.seal, bank, options_.checkpoints) {}
 
 NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, BaselineBank& bank, LinkListener& listener,
                    const Clock& clock)
@@ -128,6 +129,7 @@ Status NodeLink::RunOnce(std::stop_token stop) {
   const Lead now = leadership_.Current();
   if (!now.leading) return Fail(Code::kRefused, "the agent of node " + node_ + " obeys a newer controller");
   session_.Connected(*description);
+  keeper_.Begin(**client, session_, now.epoch);
   if (auto enrolled = Enrol(**client, assignment, now.epoch); !enrolled) return enrolled;
   spdlog::info("node {}: connected to agent {} ({}), epoch {}, {} VMs", node_, assignment->agent_pod,
                description->agent_version(), now.epoch, assignment->vms.size());
@@ -139,6 +141,9 @@ Status NodeLink::RunOnce(std::stop_token stop) {
   broke_.reset();
   auto streamed = (*client)->Frames(request, options_.silence, stop,
                                     [&](const api::Frame& frame) { return OnFrame(**client, frame, now); });
+  // When this replica stops or no longer leads, whoever leads next begins with
+  // it; where the connection itself broke, the last turn's copies must do.
+  if (streamed && (!broke_ || !leadership_.Current().leading)) keeper_.SaveAll(**client, session_);
   if (!streamed) return streamed;
   if (broke_) return Fail(*broke_);
   return {};
@@ -152,7 +157,9 @@ Status NodeLink::Enrol(NodeClient& client, const std::shared_ptr<const NodeAssig
     if (reply.error().code == Code::kRefused) leadership_.Refused(epoch, epoch);
     return Fail(reply.error());
   }
+  keeper_.Load(client, *assignment, session_);
   session_.Admit(assignment, *reply, clock_.Now());
+  keeper_.Tell(session_, clock_.Now());
   enrolled_ = assignment;
   enrolled_epoch_ = epoch;
   enrolled_at_ = clock_.Monotonic();
@@ -213,6 +220,7 @@ bool NodeLink::OnFrame(NodeClient& client, const api::Frame& frame, const Lead& 
     }
     session_.Settle(*receipt, FromUnixMillis(frame.sampled_unix_millis()));
   }
+  keeper_.Turn(client, session_, clock_.Monotonic());
   Post();
   return true;
 }

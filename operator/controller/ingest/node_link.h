@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "operator/controller/enrol/assign.h"
+#include "operator/controller/ingest/checkpoint_keeper.h"
 #include "operator/controller/ingest/node_client.h"
 #include "operator/controller/ingest/node_session.h"
 #include "operator/controller/lead/leadership.h"
@@ -46,6 +47,8 @@ class NodeLink {
     Millis missing_retry{5000};  // between two enrolments while a pod is not found
     std::uint32_t interval_millis = 1000;
     int agent_port = 7443;
+    const CheckpointSeal* seal = nullptr;  // must outlive the link; null: no checkpoints are kept
+    CheckpointKeeper::Options checkpoints = {};
   };
 
   // All references must outlive it.
@@ -84,6 +87,7 @@ class NodeLink {
 
   // The link's thread only.
   NodeSession session_;
+  CheckpointKeeper keeper_;
   std::shared_ptr<const NodeAssignment> enrolled_;
   std::uint64_t enrolled_epoch_ = 0;
   Millis enrolled_at_{0};

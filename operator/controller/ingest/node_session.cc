@@ -25,6 +25,8 @@ std::string KnobText(const api::CpuKnobs& knobs, bool soft) {
   return limit.read ? crd::LimitText(limit.limit) : std::string("unknown");
 }
 
+bool Learnt(const Assessment* assessment) { return assessment != nullptr && assessment->learning.percent >= 100; }
+
 // Orders limits: none is more than any number.
 bool Above(const ReadLimit& a, const ReadLimit& b) {
   if (!a.read || !b.read) return false;
@@ -104,7 +106,7 @@ VmSpec NodeSession::SpecOf(const Vm& vm) const {
   return spec;
 }
 
-void NodeSession::EnterEngine(Vm& vm) {
+void NodeSession::EnterEngine(Vm& vm, Time now) {
   auto handle = engine_.Enrol(SpecOf(vm));
   if (!handle) {
     vm.engine_trouble = handle.error().message;
@@ -113,15 +115,73 @@ void NodeSession::EnterEngine(Vm& vm) {
   vm.engine_trouble.clear();
   vm.handle = *handle;
   by_handle_[*handle] = vm.row.subject.uid;
-  // A blob of another version is refused by the engine, and the VM learns anew.
-  if (const auto blob = bank_.Get(vm.row.subject.uid)) (void)engine_.LoadBaseline(*handle, *blob);
+  vm.rank = {};
+  vm.looked = 0;
+  LoadBetter(vm, now);
+  bank_.Want(vm.row.subject.uid, node_);
 }
+
+void NodeSession::LoadBetter(Vm& vm, Time now) {
+  const auto& uid = vm.row.subject.uid;
+  const auto rank = bank_.RankOf(uid);
+  if (!rank || *rank <= vm.rank) return;
+  const auto saved = bank_.Get(uid);
+  if (!saved) return;
+  vm.rank = saved->rank();
+  if (auto loaded = engine_.LoadBaseline(*vm.handle, saved->blob); !loaded) {
+    // Nothing is lost but what was learnt about this VM, and nobody may load it again.
+    bank_.Drop(uid);
+    rejected_.push_back(uid);
+    Discarded(uid, loaded.error().message, now);
+  }
+}
+
+void NodeSession::Bank(Vm& vm, Time now) {
+  auto blob = engine_.SaveBaseline(*vm.handle);
+  if (!blob) return;
+  SavedBaseline saved{std::move(*blob), now, Learnt(engine_.Find(*vm.handle))};
+  vm.rank = saved.rank();
+  bank_.Put(vm.row.subject.uid, std::move(saved));
+}
+
+std::vector<std::string> NodeSession::Learning() const {
+  std::vector<std::string> out;
+  for (const auto& [uid, vm] : vms_) {
+    if (vm.handle) out.push_back(uid);
+  }
+  return out;
+}
+
+bool NodeSession::Knows(const std::string& vm_uid) const {
+  const auto it = vms_.find(vm_uid);
+  return it != vms_.end() && it->second.handle.has_value();
+}
+
+Result<SavedBaseline> NodeSession::SaveBaseline(const std::string& vm_uid) const {
+  const auto it = vms_.find(vm_uid);
+  if (it == vms_.end() || !it->second.handle) return Fail(Code::kNotFound, "the VM is not watched on this node");
+  auto blob = engine_.SaveBaseline(*it->second.handle);
+  if (!blob) return Fail(blob.error());
+  return SavedBaseline{std::move(*blob), report_.at, Learnt(engine_.Find(*it->second.handle))};
+}
+
+void NodeSession::LookForBetter() {
+  for (auto& [uid, vm] : vms_) vm.looked = 0;
+}
+
+void NodeSession::Discarded(const std::string& vm_uid, const std::string& why, Time now) {
+  const auto it = vms_.find(vm_uid);
+  if (it == vms_.end()) return;
+  Tell(it->second, crd::EventReason::kBaselineDiscarded, BaselineDiscardedNote(vm_uid, why, node_), now);
+}
+
+std::vector<std::string> NodeSession::TakeRejected() { return std::exchange(rejected_, {}); }
 
 void NodeSession::LeaveEngine(Vm& vm, Time now) {
   if (vm.report.held)
     Restored(vm, "the VM is no longer partitioned on this node; the value found before Whorl is back", now);
   if (!vm.handle) return;
-  if (auto blob = engine_.SaveBaseline(*vm.handle)) bank_.Put(vm.row.subject.uid, std::move(*blob));
+  Bank(vm, now);
   engine_.Withdraw(*vm.handle);
   by_handle_.erase(*vm.handle);
   vm.handle.reset();
@@ -171,7 +231,7 @@ void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const 
     if (vm.handle) {
       if (auto updated = engine_.Update(*vm.handle, SpecOf(vm)); !updated) vm.engine_trouble = updated.error().message;
     } else {
-      EnterEngine(vm);
+      EnterEngine(vm, now);
     }
     vm.report.resolution = vm.row;
   }
@@ -250,13 +310,16 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
     }
   }
 
+  for (auto& [uid, vm] : vms_) {
+    if (!vm.handle || vm.looked >= kLateBaseline) continue;
+    LoadBetter(vm, now);
+    if (++vm.looked == kLateBaseline) bank_.EndWant(uid);
+  }
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);
   Assess(now);
   for (auto& [uid, vm] : vms_) {
-    if (vm.handle && ++vm.ticks % kBankEvery == 0) {
-      if (auto blob = engine_.SaveBaseline(*vm.handle)) bank_.Put(uid, std::move(*blob));
-    }
+    if (vm.handle && ++vm.ticks % kBankEvery == 0) Bank(vm, now);
   }
   PutReport(now);
 

@@ -48,10 +48,24 @@ class NodeSession {
   // What the agent made of the last plan.
   void Settle(const api::Receipt& receipt, Time now);
 
+  // For whoever keeps checkpoints. Who is in the engine, by VM uid.
+  std::vector<std::string> Learning() const;
+  bool Knows(const std::string& vm_uid) const;
+  // As it stands now; also what is still being learnt.
+  Result<SavedBaseline> SaveBaseline(const std::string& vm_uid) const;
+  // Another controller may have learnt meanwhile: a better baseline in the bank
+  // is taken over when it comes within kLateBaseline ticks.
+  void LookForBetter();
+  // The VM's checkpoint could not be used, for this reason: told once, as an Event.
+  void Discarded(const std::string& vm_uid, const std::string& why, Time now);
+  // VMs whose checkpoint the engine would not take; each once.
+  std::vector<std::string> TakeRejected();
+
   const NodeReport& report() const { return report_; }
   std::vector<Happening> TakeHappenings();
 
   static constexpr Seconds kBlindAfter{5};
+  static constexpr std::uint32_t kLateBaseline = 300;  // ticks after entering
 
  private:
   // How far a VM's limit is from its usual one, so that each move is told once.
@@ -72,10 +86,14 @@ class NodeSession {
     bool was_blind = false;
     std::string foreign;  // last foreign writer told
     std::uint32_t ticks = 0;
+    std::uint32_t looked = 0;    // ticks in which a better baseline was looked for
+    SavedBaseline::Rank rank{};  // of the best baseline known here
   };
 
   VmSpec SpecOf(const Vm& vm) const;
-  void EnterEngine(Vm& vm);
+  void EnterEngine(Vm& vm, Time now);
+  void LoadBetter(Vm& vm, Time now);
+  void Bank(Vm& vm, Time now);
   void LeaveEngine(Vm& vm, Time now);
   void SetCapacity(const api::Frame& frame);
   void Assess(Time now);
@@ -104,6 +122,7 @@ class NodeSession {
   std::optional<Time> unseen_since_;  // by the caller's clock; frames carry the node's
   NodeReport report_;
   std::vector<Happening> happenings_;
+  std::vector<std::string> rejected_;
 };
 
 }  // namespace whorl::controller

@@ -134,6 +134,13 @@ std::string BlindNote(const VmReport& vm) {
       vm.resolution.enrolment ? vm.resolution.enrolment->node : "NODE");
 }
 
+std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node) {
+  return fmt::format(
+      "The saved baseline of this VM cannot be used: {}. It lies aside on node {} as {}.corrupt in the agent's "
+      "--checkpoint-dir; the VM learns anew, others keep what they know",
+      why, node, vm_uid);
+}
+
 std::string RaisedNote(const VmReport& vm, const LimitMove& move) {
   const auto& a = vm.assessment;
   return fmt::format(

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/base/time.h"
 #include "core/base/units.h"
@@ -28,6 +29,7 @@ std::string BaselineReadyNote(const Assessment& assessment);
 std::string DeviatingNote(const VmReport& vm);
 std::string NormalNote(const Assessment& assessment);
 std::string BlindNote(const VmReport& vm);
+std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);
 
 // Limits. `from` and `to` as crd::LimitText gives them, or weights.
 struct LimitMove {

@@ -48,43 +48,79 @@ struct World {
                {"capacity", {{"cpuMillicores", 900}}},
                {"resources", {{"cpu", {{"partition", "Hard"}}}}}}}});
     api.Put(kVms, Vm({{"whorl.dev/mode", "enforce"}}));
-    api.Put("/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances",
-            {{"metadata",
-              {{"name", "db-1"},
-               {"namespace", "default"},
-               {"uid", "vmi-uid"},
-               {"ownerReferences", json::array({{{"kind", "VirtualMachine"}, {"uid", "vm-uid"}}})}}},
-             {"status", {{"phase", "Running"}, {"nodeName", "node-1"}, {"currentCPUTopology", {{"sockets", 1}}}}}});
-    api.Put("/api/v1/namespaces/default/pods",
-            {{"metadata",
-              {{"name", "virt-launcher-db-1"},
-               {"namespace", "default"},
-               {"uid", "db-1-pod"},
-               {"labels", {{"kubevirt.io", "virt-launcher"}, {"kubevirt.io/created-by", "vmi-uid"}}}}},
-             {"spec",
-              {{"nodeName", "node-1"},
-               {"containers", json::array({{{"name", "compute"}, {"resources", {{"requests", {{"cpu", "100m"}}}}}}})}}},
-             {"status", {{"phase", "Running"}, {"podIP", "10.0.0.2"}}}});
-    api.Put("/api/v1/namespaces/whorl-system/pods",
-            {{"metadata",
-              {{"name", "whorl-agent-1"},
-               {"namespace", "whorl-system"},
-               {"uid", "agent-uid"},
-               {"labels", {{"app.kubernetes.io/name", "whorl"}, {"app.kubernetes.io/component", "agent"}}}}},
-             {"spec", {{"nodeName", "node-1"}}},
-             {"status", {{"phase", "Running"}, {"podIP", "10.0.0.5"}}}});
+    RunOn("node-1", "db-1-pod");
+    PutAgent("node-1");
     node.Add("db-1-pod", 1);
     node.more = [this] {
       std::this_thread::sleep_for(Millis{2});
       // The node's guests belong to the link's thread; this is how a test tells them something.
       node.guests.at("db-1-pod").vm->demand = demand.load();
       held = node.guests.at("db-1-pod").held;
+      enrolments = node.enrolments;
       return true;
     };
-    controller.Start();
+    StartController();
+  }
+  // The guest runs on this node, in a launcher pod with this uid.
+  void RunOn(const std::string& where, const std::string& pod_uid) {
+    api.Put("/api/v1/namespaces/default/pods",
+            {{"metadata",
+              {{"name", "virt-launcher-" + pod_uid},
+               {"namespace", "default"},
+               {"uid", pod_uid},
+               {"labels", {{"kubevirt.io", "virt-launcher"}, {"kubevirt.io/created-by", "vmi-uid"}}}}},
+             {"spec",
+              {{"nodeName", where},
+               {"containers", json::array({{{"name", "compute"}, {"resources", {{"requests", {{"cpu", "100m"}}}}}}})}}},
+             {"status", {{"phase", "Running"}, {"podIP", "10.0.0.2"}}}});
+    api.Put("/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances",
+            {{"metadata",
+              {{"name", "db-1"},
+               {"namespace", "default"},
+               {"uid", "vmi-uid"},
+               {"ownerReferences", json::array({{{"kind", "VirtualMachine"}, {"uid", "vm-uid"}}})}}},
+             {"status", {{"phase", "Running"}, {"nodeName", where}, {"currentCPUTopology", {{"sockets", 1}}}}}});
+  }
+  void PutAgent(const std::string& where) {
+    api.Put("/api/v1/namespaces/whorl-system/pods",
+            {{"metadata",
+              {{"name", "whorl-agent-" + where},
+               {"namespace", "whorl-system"},
+               {"uid", "agent-uid-" + where},
+               {"labels", {{"app.kubernetes.io/name", "whorl"}, {"app.kubernetes.io/component", "agent"}}}}},
+             {"spec", {{"nodeName", where}}},
+             {"status", {{"phase", "Running"}, {"podIP", "10.0.0.5"}}}});
+  }
+  void MoveToSecondNode() {
+    api.Put("/api/v1/nodes",
+            {{"metadata", {{"name", "node-2"}, {"uid", "node-2-uid"}}}, {"status", {{"allocatable", {{"cpu", "2"}}}}}});
+    second.Add("db-1-pod-2", 1);
+    second.more = [] {
+      std::this_thread::sleep_for(Millis{2});
+      return true;
+    };
+    PutAgent("node-2");
+    RunOn("node-2", "db-1-pod-2");
+    api.Remove("/api/v1/namespaces/default/pods/virt-launcher-db-1-pod");
+  }
+  void StartController() {
+    controller = std::make_unique<Controller>(
+        *client, *lease_client, clock,
+        [this](const AgentAddress& address) -> Result<std::unique_ptr<NodeClient>> {
+          return (address.node == "node-2" ? second : node).Dial();
+        },
+        metrics,
+        ControllerOptions{
+            .identity = "replica-1_uid", .replica = "replica-1", .seal = CheckpointSeal(std::string(32, 'k'))});
+    controller->Start();
+  }
+  // As a new pod does: another process, with nothing but what the cluster keeps.
+  void RestartController() {
+    controller->Stop();
+    StartController();
   }
   ~World() {
-    controller.Stop();
+    controller->Stop();
     api.EndWatches();
   }
 
@@ -104,6 +140,17 @@ struct World {
     const auto object = api.Find(kFingerprint);
     return object ? object->value(json::json_pointer("/status/state"), std::string()) : std::string();
   }
+  std::string Node() const {
+    const auto object = api.Find(kFingerprint);
+    return object ? object->value(json::json_pointer("/status/node"), std::string()) : std::string();
+  }
+  int Times(const std::string& reason) const {
+    int times = 0;
+    for (const auto& event : api.All("/apis/events.k8s.io/v1/namespaces/default/events")) {
+      times += event.value("reason", "") == reason ? 1 : 0;
+    }
+    return times;
+  }
   bool HasEvent(const std::string& reason) const {
     for (const auto& event : api.All("/apis/events.k8s.io/v1/namespaces/default/events")) {
       if (event.value("reason", "") == reason && event["regarding"].value("uid", "") == "vm-uid") return true;
@@ -113,21 +160,20 @@ struct World {
 
   fake::FakeApi api;
   fake::FakeNode node{"node-1"};
+  fake::FakeNode second{"node-2"};
   std::atomic<double> demand{20};
   std::atomic<bool> held{false};
+  std::atomic<int> enrolments{0};
   kube::SystemClock clock;
   std::unique_ptr<kube::Client> client = api.NewClient(clock);
   std::unique_ptr<kube::Client> lease_client = api.NewClient(clock);
   Metrics metrics;
-  Controller controller{
-      *client, *lease_client,
-      clock,   [this](const AgentAddress&) -> Result<std::unique_ptr<NodeClient>> { return node.Dial(); },
-      metrics, ControllerOptions{"whorl-system", "replica-1_uid", "replica-1", 7443}};
+  std::unique_ptr<Controller> controller;
 };
 
 TEST(Controller, MakesAGuestsBehaviourVisibleAndLeavesNothingBehindAfterOptOut) {
   World world;
-  ASSERT_TRUE(world.Eventually([&] { return world.controller.NotReady().empty(); })) << world.controller.NotReady();
+  ASSERT_TRUE(world.Eventually([&] { return world.controller->NotReady().empty(); })) << world.controller->NotReady();
   ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
   ASSERT_TRUE(world.Eventually([&] { return world.Annotation("whorl.dev/state") == "Normal"; }));
   EXPECT_FALSE(world.Annotation("whorl.dev/score").empty());
@@ -144,6 +190,30 @@ TEST(Controller, MakesAGuestsBehaviourVisibleAndLeavesNothingBehindAfterOptOut) 
   EXPECT_TRUE(world.Eventually([&] { return !world.api.Find(kFingerprint).has_value(); }));
   EXPECT_TRUE(world.Eventually([&] { return world.Annotation("whorl.dev/state").empty(); }));
   EXPECT_EQ(world.Annotation("kept"), "yes");
+}
+
+TEST(Controller, ARestartedControllerGoesOnWithWhatWasLearnt) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
+  world.RestartController();
+  const auto begun = world.enrolments.load();
+  ASSERT_TRUE(world.Eventually([&] { return world.enrolments.load() > begun; }));
+  ASSERT_TRUE(world.Eventually([&] { return world.controller->NotReady().empty(); }));
+  // A state other than Normal would be written at once.
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(world.State(), "Normal");
+    std::this_thread::sleep_for(Millis{10});
+  }
+  EXPECT_FALSE(world.HasEvent("BaselineDiscarded"));
+}
+
+TEST(Controller, ABaselineFollowsItsVmToAnotherNode) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
+  world.MoveToSecondNode();
+  ASSERT_TRUE(world.Eventually([&] { return world.Node() == "node-2"; }));
+  EXPECT_TRUE(world.Eventually([&] { return world.State() == "Normal"; }));
+  EXPECT_EQ(world.Times("BaselineReady"), 1);  // it did not learn a second time
 }
 
 }  // namespace
