@@ -8,6 +8,8 @@
 #include "core/base/time.h"
 #include "core/base/units.h"
 #include "core/telemetry/features.h"
+#include "core/telemetry/guest_window.h"
+#include "core/telemetry/sketch.h"
 
 namespace whorl {
 
@@ -26,6 +28,10 @@ struct VmSample {
   std::array<double, kFeatureCount> raw{};
   // Limits in force on the node at the sample, as read back; nullopt = no limit or not read.
   std::optional<MilliCores> cpu_limit;
+  // Places in Frame::sketches and Frame::guests; kNone where no window ended.
+  static constexpr std::int32_t kNone = -1;
+  std::int32_t sketch = kNone;
+  std::int32_t guest = kNone;
 };
 
 // A loan the agent took back by the plan's own rule, without asking.
@@ -39,6 +45,18 @@ struct Frame {
   std::uint64_t sequence = 0;
   std::vector<VmSample> samples;
   std::vector<Recall> recalls;
+  // Windows that ended with this tick, a part of the samples': beside them,
+  // because a kilobyte each would make every sample dear.
+  std::vector<SketchCounts> sketches;  // of the VMM's system calls
+  std::vector<GuestWindow> guests;     // untrusted
+
+  // Keeps the memory.
+  void Clear() {
+    samples.clear();
+    recalls.clear();
+    sketches.clear();
+    guests.clear();
+  }
 };
 
 }  // namespace whorl

@@ -97,15 +97,15 @@ inline constexpr std::array<FeatureInfo, kFeatureCount> kFeatures{{
     {Feature::kIoPressure, "io pressure", "ms/s", Family::kIo, Kind::kCounter, "pod cgroup: io.pressure some total"},
     {Feature::kSyscallsVcpu, "VMM vCPU system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: ioctl"},
     {Feature::kSyscallsWait, "VMM wait system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: poll, epoll, futex, nanosleep, restart"},
-    {Feature::kSyscallsIo, "VMM I/O system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: read, write, send, receive, io_uring, sync families"},
+    {Feature::kSyscallsIo, "VMM I/O system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: read, write, socket, send, receive, io_uring, sync families"},
     {Feature::kSyscallsOther, "VMM other system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: everything else"},
     {Feature::kMemoryRefaults, "memory refaults", "1/s", Family::kMemory, Kind::kCounter, "compute container cgroup: memory.stat workingset_refault_anon + workingset_refault_file, or workingset_refault"},
     {Feature::kGuestMajorFaults, "guest major faults", "1/s", Family::kMemory, Kind::kCounter, "libvirt domain statistics: balloon.major_fault"},
     {Feature::kGuestSwapping, "guest swapping", "bytes/s", Family::kMemory, Kind::kCounter, "libvirt domain statistics: balloon.swap_in + swap_out"},
-    {Feature::kDirtyRate, "dirty rate", "bytes/s", Family::kMemory, Kind::kGauge, "libvirt dirty-rate calculation, at most once a minute"},
+    {Feature::kDirtyRate, "dirty rate", "bytes/s", Family::kMemory, Kind::kGauge, "libvirt: domain dirty-rate calculation by page sampling, one VM of the node a minute"},
     {Feature::kDiskBusy, "disk busy time", "ms/s", Family::kIo, Kind::kCounter, "libvirt domain statistics: block.<n>.rd.times + wr.times + fl.times, summed"},
     {Feature::kDiskFlushes, "disk flushes", "1/s", Family::kIo, Kind::kCounter, "libvirt domain statistics: block.<n>.fl.reqs, summed"},
-    {Feature::kNetErrors, "network errors", "1/s", Family::kIo, Kind::kCounter, "tap device statistics in the pod's network namespace"},
+    {Feature::kNetErrors, "network errors", "1/s", Family::kIo, Kind::kCounter, "tap device statistics in the pod's network namespace: errors of both directions"},
     {Feature::kExitsHalt, "KVM exits for halting", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: HLT, MWAIT, PAUSE"},
     {Feature::kExitsIo, "KVM exits for I/O", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: port I/O and emulated device memory"},
     {Feature::kExitsMemory, "KVM exits for memory", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: EPT or NPF violations"},
@@ -114,7 +114,7 @@ inline constexpr std::array<FeatureInfo, kFeatureCount> kFeatures{{
     {Feature::kExitsOther, "KVM exits for other reasons", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF kvm_exit: everything else"},
     {Feature::kSyscallsMemory, "VMM memory system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: mmap, munmap, mprotect, madvise, brk families"},
     {Feature::kSyscallsProcess, "VMM process system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: clone, execve, exit, wait, kill, prctl families"},
-    {Feature::kSyscallsFile, "VMM file system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: open, close, stat, unlink, rename, socket families"},
+    {Feature::kSyscallsFile, "VMM file system calls", "1/s", Family::kSyscalls, Kind::kCounter, "eBPF raw_syscalls: open, close, stat, unlink, rename, dup, pipe families"},
 }};
 
 constexpr const FeatureInfo& Info(Feature f) { return kFeatures[static_cast<std::size_t>(f)]; }

@@ -27,6 +27,11 @@ WHORL_SKETCH_FUNCTION unsigned long long whorl_sketch_pair(unsigned long long ol
   return older << 9 | newer;
 }
 
+/* What is kept after one more call. */
+WHORL_SKETCH_FUNCTION unsigned long long whorl_sketch_next(unsigned long long pair, unsigned long long number) {
+  return (pair << 9 | number) & 0x3ffff;
+}
+
 /* Multiply-shift (Dietzfelbinger et al., 1997): the top 8 bits of an odd
  * multiple. `pair` of whorl_sketch_pair, `number` of whorl_sketch_number. */
 WHORL_SKETCH_FUNCTION unsigned long long whorl_sketch_bucket(unsigned long long pair, unsigned long long number) {
@@ -50,8 +55,8 @@ constexpr std::uint32_t SketchBucket(std::uint64_t a, std::uint64_t b, std::uint
   return static_cast<std::uint32_t>(whorl_sketch_bucket(pair, whorl_sketch_number(c)));
 }
 
-// 3-grams of one counting window, all threads of a VM together. A window's
-// counts, not sums over windows.
+// 3-grams of one counting window, all threads together. A window's counts, not
+// sums over windows.
 using SketchCounts = std::array<std::uint32_t, kSketchBuckets>;
 
 }  // namespace whorl

@@ -83,6 +83,7 @@ void Loops::Sample(const std::stop_token& stop) {
       if (const auto quota = QuotaMillicores(vm.cpu)) sample.set_cpu_quota_millicores(*quota);
       sample.set_cpu_shares(vm.cpu.shares.value_or(0));
       sample.set_cgroup_inode(vm.pod_inode);
+      if (vm.sketch != nullptr) sample.mutable_syscall_sketch()->Add(vm.sketch->begin(), vm.sketch->end());
       if (auto foreign = holder_.Foreign(vm.pod_uid)) *sample.mutable_foreign() = std::move(*foreign);
     }
     if (const auto others = sampler_.other_cpu_millicores()) frame->set_other_cpu_millicores(*others);

@@ -229,6 +229,7 @@ int Main(int argc, char** argv) {
     if (auto joined = JoinHostCgroupNamespace(flags.node.proc_root); !joined) {
       std::cerr << "the node's cgroup namespace cannot be joined (" << joined.error().message << "); using our own\n";
     }
+    flags.node.measure_cost = true;
     const auto report = Probe(flags.node);
     std::cout << Render(report);
     return ExitCode(report);

@@ -151,6 +151,18 @@ ProbeReport Probe(const ProbeOptions& options) {
   }
   list.push_back(no_syscalls.empty() ? Can("syscalls", "eBPF CO-RE, raw_tp/sys_enter")
                                      : Cannot("syscalls", no_syscalls));
+  if (no_syscalls.empty()) {
+    const auto no_exits = WhyNoExits();
+    list.push_back(no_exits.empty() ? Can("kvm-exits", "eBPF CO-RE, raw_tp/kvm_exit; counted for VMs under KVM")
+                                    : Cannot("kvm-exits", no_exits));
+  }
+  if (no_syscalls.empty() && options.measure_cost) {
+    if (const auto cost = MeasureSyscallCost(*layout, options.proc_root)) {
+      report.cost = *cost;
+    } else {
+      list.push_back(Cannot("syscalls-cost", cost.error().message));
+    }
+  }
 
   const auto with_libvirt =
       std::count_if(report.vms.begin(), report.vms.end(), [](const ProbedVm& vm) { return vm.has_libvirt; });
@@ -183,6 +195,22 @@ ProbeReport Probe(const ProbeOptions& options) {
   return report;
 }
 
+namespace {
+
+std::string RenderCost(const SyscallCost& cost) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(0) << "\ncounting system calls costs, while it is attached (1 s in 5 unless "
+      << "--syscalls says otherwise)\n"
+      << "  a call with nothing attached       " << std::setw(6) << cost.bare_ns << " ns (getppid)\n"
+      << "  of a watched QEMU, with its sketch " << std::setw(6) << cost.watched_ns << " ns more\n"
+      << "  of any other process               " << std::setw(6) << cost.bystander_ns << " ns more\n"
+      << "  this node makes                    " << std::setw(6) << cost.calls_per_second
+      << " calls/s: " << std::setprecision(3) << 100 * cost.core() << " % of one core\n";
+  return out.str();
+}
+
+}  // namespace
+
 std::string Render(const ProbeReport& report) {
   std::ostringstream out;
   for (const auto& capability : report.capabilities) {
@@ -199,6 +227,7 @@ std::string Render(const ProbeReport& report) {
         << "  taps     " << (vm.taps > 0 ? std::to_string(vm.taps) : "none: network features stay unmeasured") << "\n"
         << "  libvirt  " << vm.libvirt << "\n";
   }
+  if (report.cost) out << RenderCost(*report.cost);
   out << "\nthis node can "
       << (report.can_set     ? "sense and set"
           : report.can_sense ? "sense, but not set"

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "operator/agent/sense/finder.h"
+#include "operator/agent/sense/syscall_cost.h"
 #include "operator/api/node.pb.h"
 
 namespace whorl::agent {
@@ -17,6 +18,8 @@ struct ProbeOptions {
   // Why system calls cannot be counted, "" when they can, where that is known
   // already; else the program is loaded to find out.
   std::optional<std::string> syscalls;
+  // Also measures what counting them costs: a few seconds of one core.
+  bool measure_cost = false;
 };
 
 struct ProbedVm {
@@ -32,6 +35,7 @@ struct ProbeReport {
   CgroupVersion version = CgroupVersion::kNone;
   std::vector<node::v1::Capability> capabilities;
   std::vector<ProbedVm> vms;
+  std::optional<SyscallCost> cost;
   bool can_sense = false;
   bool can_set = false;
 };

@@ -105,4 +105,14 @@ Result<VmDirs> CgroupLayout::Locate(std::string_view proc_cgroup) const {
   return dirs;
 }
 
+Result<std::string> CgroupLayout::CountedDir(std::string_view proc_cgroup) const {
+  const auto lines = ParseProcCgroup(proc_cgroup);
+  if (!lines) return Fail(lines.error());
+  const bool v2 = version_ == CgroupVersion::kV2;
+  const auto* path = PathOf(*lines, v2 ? "" : "memory");
+  auto dir = path == nullptr ? std::string{} : Under(v2 ? v2_ : memory_, *path);
+  if (dir.empty()) return Fail(Code::kNotFound, "the process is in no cgroup that is mounted here");
+  return dir;
+}
+
 }  // namespace whorl::agent

@@ -39,6 +39,10 @@ class CgroupLayout {
   // of a driver. kNotFound when it is in no pod.
   Result<VmDirs> Locate(std::string_view proc_cgroup) const;
 
+  // The directory of a process's cgroup in the hierarchy by which the BPF
+  // programs tell VMs apart: memory on v1, else the v2 tree.
+  Result<std::string> CountedDir(std::string_view proc_cgroup) const;
+
  private:
   CgroupVersion version_ = CgroupVersion::kNone;
   CgroupMount cpu_, cpuacct_, memory_, v2_;  // mount_point empty = not mounted

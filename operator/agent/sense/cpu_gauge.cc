@@ -97,7 +97,9 @@ Result<bool> CpuGauge::RefreshThreads() {
     const auto comm = TextFile::OpenAt(::dirfd(dir.get()), std::string(entry->d_name) + "/comm");
     if (!comm) continue;
     const auto name = comm->Read(buffer);
-    if (name && IsVcpuThread(*name)) tids.push_back(static_cast<int>(*tid));
+    if (!name || !IsVcpuThread(*name)) continue;
+    tids.push_back(static_cast<int>(*tid));
+    kvm_ = name->find("/KVM") != std::string_view::npos;
   }
   std::sort(tids.begin(), tids.end());
   const bool same = std::equal(tids.begin(), tids.end(), vcpus_.begin(), vcpus_.end(),

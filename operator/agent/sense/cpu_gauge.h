@@ -27,6 +27,7 @@ class CpuGauge {
   // changed: the sum is then another source than before.
   Result<bool> RefreshThreads();
   std::size_t vcpus() const { return vcpus_.size(); }
+  bool kvm() const { return kvm_; }  // by the names of the vCPU threads
 
  private:
   struct Vcpu {
@@ -38,6 +39,7 @@ class CpuGauge {
   TextFile usage_;   // cpu.stat of the v2 tree, or cpuacct.usage
   TextFile system_;  // v1 without a v2 tree: cpuacct.usage_sys
   bool keyed_ = false;
+  bool kvm_ = false;
   std::string tasks_;
   std::vector<Vcpu> vcpus_;
 };

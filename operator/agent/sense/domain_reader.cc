@@ -26,6 +26,8 @@ namespace {
 constexpr Millis kFirstPause{5000};
 constexpr Millis kLongestPause{60000};
 constexpr Millis kRefusedAtOnce{1000};
+constexpr int kDirtySeconds = 1;
+constexpr Millis kDirtyRefused{600'000};
 
 // Where KubeVirt's launchers, and launchers with a session libvirtd, keep it.
 constexpr const char* kFolders[] = {"var/run/libvirt", "var/run/libvirt/libvirt"};
@@ -124,11 +126,12 @@ struct DomainReader::Connection {
     return connection;
   }
 
-  Result<DomainStats> Ask() const {
+  // `dirty`: also what became of the last StartDirtyRate.
+  Result<DomainStats> Ask(bool dirty) const {
     virDomainStatsRecordPtr* records = nullptr;
+    const unsigned kinds = VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK | (dirty ? VIR_DOMAIN_STATS_DIRTYRATE : 0);
     const int count = virConnectGetAllDomainStats(
-        libvirt, VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK, &records,
-        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+        libvirt, kinds, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (count < 0) return Fail(Code::kUnavailable, "libvirt domain statistics: " + LibvirtSays());
     DomainStats stats;
     for (int i = 0; i < (count == 1 ? records[0]->nparams : 0); ++i) {
@@ -149,6 +152,19 @@ struct DomainReader::Connection {
     if (count != 1)
       return Fail(Code::kConflict, "the launcher's libvirt runs " + std::to_string(count) + " domains, not one");
     return stats;
+  }
+
+  // Returns at once; the guest runs on. False where this is not possible.
+  bool StartDirtyRate() const {
+    virDomainPtr* domains = nullptr;
+    const int count = virConnectListAllDomains(libvirt, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    bool started = false;
+    for (int i = 0; i < count; ++i) {
+      if (count == 1) started = virDomainStartDirtyRateCalc(domains[i], kDirtySeconds, 0) == 0;
+      virDomainFree(domains[i]);
+    }
+    std::free(domains);
+    return started;
   }
 };
 
@@ -247,6 +263,9 @@ void DomainReader::Run(const std::stop_token& stop) {
     }
     const auto uid = due->first;
     const auto place = due->second.place;
+    const bool dirty_wanted = due->second.dirty_wanted;
+    const bool dirty_turn = DirtyTurn(uid, now);
+    bool dirty_started = false;
     auto connection = due->second.connection;
     asking_ = uid;
     asking_since_ = now;
@@ -261,8 +280,9 @@ void DomainReader::Run(const std::stop_token& stop) {
         answer = Fail(opened.error());
       }
     }
-    if (connection) answer = connection->Ask();
+    if (connection) answer = connection->Ask(dirty_wanted);
     if (!answer) connection.reset();
+    if (connection && dirty_turn) dirty_started = connection->StartDirtyRate();
 
     lock.lock();
     asking_.clear();
@@ -274,17 +294,39 @@ void DomainReader::Run(const std::stop_token& stop) {
     }
     vm->second.connection = std::move(connection);
     if (answer) {
+      answer->dirty_wanted = dirty_wanted;
+      // Told once: the figure stands in libvirt until the next calculation.
+      vm->second.dirty_wanted = dirty_started;
+      if (dirty_turn) {
+        vm->second.dirty_asked = now;
+        if (dirty_started) {
+          dirty_due_ = now + options_.dirty_period;
+        } else {
+          vm->second.dirty_refused_until = now + kDirtyRefused;
+        }
+      }
       vm->second.fresh = *answer;
       vm->second.trouble.clear();
       vm->second.pause = Millis{0};
       // On the period's own beat, so that differences span whole periods.
       vm->second.due = std::max(vm->second.due + options_.period, now + options_.period / 2);
     } else {
+      vm->second.dirty_wanted = false;
       vm->second.trouble = answer.error().message;
       vm->second.pause = std::clamp(vm->second.pause * 2, kFirstPause, kLongestPause);
       vm->second.due = Now() + vm->second.pause;
     }
   }
+}
+
+bool DomainReader::DirtyTurn(const std::string& pod_uid, Millis now) const {
+  const auto can = [&](const Vm& vm) { return now >= vm.dirty_refused_until && vm.pause == Millis{0}; };
+  const auto& mine = vms_.at(pod_uid);
+  if (now < dirty_due_ || mine.dirty_wanted || !can(mine)) return false;
+  // The one whose last is longest ago, of those that answer.
+  return std::none_of(vms_.begin(), vms_.end(), [&](const auto& other) {
+    return can(other.second) && other.second.dirty_asked < mine.dirty_asked;
+  });
 }
 
 Result<std::string> FindLibvirtSocket(const std::string& proc_root, int pid) {

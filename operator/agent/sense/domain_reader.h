@@ -16,14 +16,18 @@
 namespace whorl::agent {
 
 // Asks the libvirt of each launcher pod for balloon and disk figures, at most
-// once per `period` and VM, on a thread of its own: a libvirt that does not
-// answer costs its VM these features and nobody else anything. Thread-safe.
+// once per `period` and VM, and for the dirty rate of one VM after the other, on
+// a thread of its own: a libvirt that does not answer costs its VM these features
+// and nobody else anything. Thread-safe.
 class DomainReader {
  public:
   struct Options {
     std::string proc_root = "/proc";
     Millis period{5000};
     Millis patience{3000};  // with one answer before the connection is cut
+    // Between two calculations of a dirty rate on this node, whichever VM's: QEMU
+    // hashes a few hundred pages per GiB twice, a second apart.
+    Millis dirty_period{60000};
   };
   explicit DomainReader(Options options);
   ~DomainReader();
@@ -48,7 +52,12 @@ class DomainReader {
     Millis pause{0};  // grows while it fails
     std::optional<DomainStats> fresh;
     std::string trouble;
+    Millis dirty_asked{0};          // 0: never
+    Millis dirty_refused_until{0};  // this libvirt or QEMU cannot
+    bool dirty_wanted = false;      // a calculation is under way
   };
+  // Whether it is this VM's turn to have its dirty rate calculated. With mu_.
+  bool DirtyTurn(const std::string& pod_uid, Millis now) const;
   void Run(const std::stop_token& stop);
 
   const Options options_;
@@ -59,6 +68,7 @@ class DomainReader {
   std::vector<std::shared_ptr<Connection>> retired_;  // to be closed by the worker
   std::string asking_;                                // pod of the call in progress
   std::optional<Millis> asking_since_;
+  Millis dirty_due_{0};
   std::jthread thread_;
 };
 

@@ -124,6 +124,28 @@ Result<std::uint64_t> ParseKeyed(std::string_view text, std::string_view key) {
   return Fail(Code::kNotFound, "no line " + Quote(key));
 }
 
+Result<std::uint64_t> ParseRefaults(std::string_view text, bool totals) {
+  constexpr std::string_view kTotal = "total_";
+  constexpr std::string_view kRefault = "workingset_refault";
+  std::uint64_t sum = 0;
+  bool found = false;
+  while (!text.empty()) {
+    auto line = TakeLine(text);
+    auto key = TakeWord(line);
+    if (totals != key.starts_with(kTotal)) continue;
+    if (totals) key.remove_prefix(kTotal.size());
+    if (!key.starts_with(kRefault)) continue;
+    key.remove_prefix(kRefault.size());
+    if (!key.empty() && key != "_anon" && key != "_file") continue;
+    const auto number = Number<std::uint64_t>(TakeWord(line));
+    if (!number) return Fail(number.error().In(kRefault));
+    if (auto added = Add(sum, *number); !added) return Fail(added.error().In(kRefault));
+    found = true;
+  }
+  if (!found) return Fail(Code::kNotFound, "no refaults are counted");
+  return sum;
+}
+
 Result<std::uint64_t> ParsePressureTotal(std::string_view text) {
   constexpr std::string_view kTotal = "total=";
   while (!text.empty()) {
@@ -170,7 +192,9 @@ Result<TapCounters> ParseTaps(std::string_view text) {
                                                               {&sum.packets, column[1]},
                                                               {&sum.packets, column[9]},
                                                               {&sum.drops, column[3]},
-                                                              {&sum.drops, column[11]}};
+                                                              {&sum.drops, column[11]},
+                                                              {&sum.errors, column[2]},
+                                                              {&sum.errors, column[10]}};
     for (const auto& [into, value] : parts) {
       if (auto added = Add(*into, value); !added) return Fail(added.error().In(name));
     }

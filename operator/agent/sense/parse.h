@@ -24,6 +24,11 @@ Result<std::int64_t> ParseInteger(std::string_view text);
 // kNotFound when no line has the key.
 Result<std::uint64_t> ParseKeyed(std::string_view text, std::string_view key);
 
+// Pages that came back soon after they had been reclaimed, by memory.stat:
+// anonymous and of files together where the kernel counts them apart (5.9).
+// `totals`: v1, children included. kNotFound when it counts none.
+Result<std::uint64_t> ParseRefaults(std::string_view text, bool totals);
+
 // "some ... total=N" of a PSI file, microseconds.
 Result<std::uint64_t> ParsePressureTotal(std::string_view text);
 
@@ -42,6 +47,7 @@ struct TapCounters {
   std::uint64_t guest_sent_bytes = 0;
   std::uint64_t packets = 0;
   std::uint64_t drops = 0;
+  std::uint64_t errors = 0;
 };
 // kNotFound when no device is a tap (a guest without a NIC, or passt).
 Result<TapCounters> ParseTaps(std::string_view text);

@@ -25,7 +25,9 @@ const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods
   if (domains_ != nullptr) domains_->CutIfStuck();
   Find(pods);
   const auto now = clock_.Monotonic();
-  if (syscalls_ != nullptr) syscalls_->Tick(now);
+  if (syscalls_ != nullptr) {
+    syscalls_->Tick(now, std::any_of(vms_.begin(), vms_.end(), [](const auto& vm) { return vm.second.sensor.kvm(); }));
+  }
   readings_.resize(vms_.size());
   std::size_t count = 0;
   for (auto vm = vms_.begin(); vm != vms_.end();) {
@@ -41,7 +43,11 @@ const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods
     }
     out.pod_uid = vm->first;
     out.pod_inode = vm->second.sensor.pod_inode();
-    if (vm->second.syscall_slot) syscalls_->Put(*vm->second.syscall_slot, out.reading);
+    out.sketch = nullptr;
+    if (vm->second.syscall_slot) {
+      syscalls_->Put(*vm->second.syscall_slot, vm->second.sensor.kvm(), out.reading);
+      out.sketch = syscalls_->Sketch(*vm->second.syscall_slot);
+    }
     if (domains_ != nullptr) {
       if (const auto stats = domains_->Take(vm->first)) {
         Put(*stats, out.at, out.reading);
@@ -50,6 +56,8 @@ const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods
           out.reading.valid.Clear(Feature::kDiskReadBytes);
           out.reading.valid.Clear(Feature::kDiskWriteBytes);
           out.reading.valid.Clear(Feature::kDiskOperations);
+          out.reading.valid.Clear(Feature::kDiskFlushes);
+          out.reading.valid.Clear(Feature::kDiskBusy);
         }
         vm->second.disks = stats->disks;
       }

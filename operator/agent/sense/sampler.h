@@ -22,6 +22,7 @@ struct VmReading {
   Reading reading;
   CpuValues cpu;  // knobs as they stand; fields absent where unreadable
   std::uint64_t pod_inode = 0;
+  const SketchCounts* sketch = nullptr;  // of the counting window that ended, if one did; until the next tick
 };
 
 // Samples all enrolled VMs of the node. Belongs to the sampling thread.

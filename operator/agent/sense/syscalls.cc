@@ -44,30 +44,25 @@ void SyscallSampler::Unwatch(std::uint32_t number) {
   slots_.erase(it);
 }
 
-void SyscallSampler::Tick(Millis now) {
-  for (auto& [number, slot] : slots_) slot.fresh = false;
+void SyscallSampler::Tick(Millis now, bool exits) {
+  exits_ = exits;
+  for (auto& [number, slot] : slots_) slot.fresh = slot.exits_fresh = false;
   if (opened_ && now - *opened_ + kSlack >= duty_.on) {
     Close(now);
-    if (always()) {
-      Open(now);
-    } else {
-      next_ = *opened_ + duty_.period;
-      opened_.reset();
-      source_.Detach();
-    }
+    if (always() && Begin(now)) return;
+    next_ = *opened_ + duty_.period;
+    opened_.reset();
+    source_.Detach();
   }
-  if (!opened_ && !slots_.empty() && now + kSlack >= next_) {
-    if (auto attached = source_.Attach(); !attached) {
-      trouble_ = attached.error().message;
-      next_ = now + duty_.period;
-      return;
-    }
-    trouble_.clear();
-    Open(now);
-  }
+  if (!opened_ && !slots_.empty() && now + kSlack >= next_ && !Begin(now)) next_ = now + duty_.period;
 }
 
-void SyscallSampler::Open(Millis now) {
+bool SyscallSampler::Begin(Millis now) {
+  if (auto attached = source_.Attach(exits_); !attached) {
+    trouble_ = attached.error().message;
+    return false;
+  }
+  trouble_.clear();
   opened_ = now;
   for (auto& [number, slot] : slots_) {
     slot.since.reset();
@@ -78,6 +73,7 @@ void SyscallSampler::Open(Millis now) {
       trouble_ = counts.error().message;
     }
   }
+  return true;
 }
 
 void SyscallSampler::Close(Millis now) {
@@ -90,23 +86,45 @@ void SyscallSampler::Close(Millis now) {
     }
     const double on = static_cast<double>((now - *slot.since).count());
     const double covered = slot.published ? static_cast<double>((now - *slot.published).count()) : on;
-    const std::uint64_t grown[] = {counts->vcpu - slot.base.vcpu, counts->wait - slot.base.wait,
-                                   counts->io - slot.base.io, counts->other - slot.base.other};
-    for (std::size_t i = 0; i < slot.counter.size(); ++i)
-      slot.counter[i] += static_cast<double>(grown[i]) * covered / on;
+    const auto grow = [&](auto& counter, const auto& after, const auto& before) {
+      for (std::size_t i = 0; i < counter.size(); ++i)
+        counter[i] += static_cast<double>(after[i] - before[i]) * covered / on;
+    };
+    grow(slot.calls, counts->calls, slot.base.calls);
+    for (std::size_t i = 0; i < slot.sketch.size(); ++i) slot.sketch[i] = counts->sketch[i] - slot.base.sketch[i];
+    if (counts->exits && slot.base.exits) {
+      grow(slot.exits, *counts->exits, *slot.base.exits);
+      slot.exits_fresh = true;
+    }
     slot.published = now;
     slot.fresh = true;
   }
 }
 
-void SyscallSampler::Put(std::uint32_t number, Reading& reading) const {
+void SyscallSampler::Put(std::uint32_t number, bool kvm, Reading& reading) const {
   const auto it = slots_.find(number);
   if (it == slots_.end() || !it->second.fresh) return;
-  const auto& counter = it->second.counter;
-  reading.Put(Feature::kSyscallsVcpu, counter[0]);
-  reading.Put(Feature::kSyscallsWait, counter[1]);
-  reading.Put(Feature::kSyscallsIo, counter[2]);
-  reading.Put(Feature::kSyscallsOther, counter[3]);
+  const auto& calls = it->second.calls;
+  reading.Put(Feature::kSyscallsVcpu, calls[kWhorlSyscallDevice]);
+  reading.Put(Feature::kSyscallsWait, calls[kWhorlSyscallWait]);
+  reading.Put(Feature::kSyscallsIo, calls[kWhorlSyscallIo] + calls[kWhorlSyscallNetwork]);
+  reading.Put(Feature::kSyscallsOther, calls[kWhorlSyscallOther]);
+  reading.Put(Feature::kSyscallsMemory, calls[kWhorlSyscallMemory]);
+  reading.Put(Feature::kSyscallsProcess, calls[kWhorlSyscallProcess]);
+  reading.Put(Feature::kSyscallsFile, calls[kWhorlSyscallFile]);
+  if (!kvm || !it->second.exits_fresh) return;
+  const auto& exits = it->second.exits;
+  reading.Put(Feature::kExitsHalt, exits[kWhorlExitHalt]);
+  reading.Put(Feature::kExitsIo, exits[kWhorlExitIo]);
+  reading.Put(Feature::kExitsMemory, exits[kWhorlExitMemory]);
+  reading.Put(Feature::kExitsInterrupt, exits[kWhorlExitInterrupt]);
+  reading.Put(Feature::kExitsMsr, exits[kWhorlExitMsr]);
+  reading.Put(Feature::kExitsOther, exits[kWhorlExitOther]);
+}
+
+const SketchCounts* SyscallSampler::Sketch(std::uint32_t number) const {
+  const auto it = slots_.find(number);
+  return it == slots_.end() || !it->second.fresh ? nullptr : &it->second.sketch;
 }
 
 }  // namespace whorl::agent

@@ -11,24 +11,30 @@
 
 #include "core/base/result.h"
 #include "core/base/time.h"
+#include "core/telemetry/sketch.h"
 #include "operator/agent/sense/reading.h"
+#include "operator/bpf/syscalls.h"
 
 namespace whorl::agent {
 
-// System calls of one QEMU since its slot was first used, by class.
+// System calls of one QEMU since its slot was first used, by class, in which
+// order its threads made them, and why its vCPUs left guest mode.
 struct SyscallCounts {
-  std::uint64_t vcpu = 0;
-  std::uint64_t wait = 0;
-  std::uint64_t io = 0;
-  std::uint64_t other = 0;
+  std::array<std::uint64_t, WHORL_SYSCALL_CLASSES> calls{};
+  SketchCounts sketch{};  // sums modulo 2^32 here; a window's are differences
+  // Absent while nobody asked for exits or the kernel cannot tell them.
+  std::optional<std::array<std::uint64_t, WHORL_EXIT_CLASSES>> exits;
 };
 
-// The kernel side of counting: a BPF program and its maps. Belongs to the
+// The kernel side of counting: BPF programs and their maps. Belongs to the
 // sampling thread.
 class SyscallSource {
  public:
   virtual ~SyscallSource() = default;
-  virtual Status Attach() = 0;
+  // Begins a window: attaches what is not attached, and forgets which call of a
+  // thread came last. `exits`: some watched VM runs under KVM. A kernel that
+  // cannot tell why vCPUs exit still counts system calls.
+  virtual Status Attach(bool exits) = 0;
   virtual void Detach() = 0;
   virtual Status Watch(std::uint64_t cgroup, std::uint32_t slot) = 0;
   virtual void Unwatch(std::uint64_t cgroup) = 0;
@@ -36,13 +42,13 @@ class SyscallSource {
   virtual std::uint32_t slots() const = 0;
 };
 
-// Loads operator/agent/bpf/syscalls.bpf.c. kUnsupported or kUnauthorized say
-// what the kernel lacks. With `cgroup_v2` VMs are keyed by their v2 cgroup,
-// else by their memory cgroup.
+// Loads operator/agent/bpf/syscalls.bpf.c, and kvm_exits.bpf.c once exits are
+// asked for. kUnsupported or kUnauthorized say what the kernel lacks. With
+// `cgroup_v2` VMs are keyed by their v2 cgroup, else by their memory cgroup.
 Result<std::unique_ptr<SyscallSource>> LoadSyscallSource(bool cgroup_v2);
 
-// Class (whorl_syscall_class) of every x86-64 system call number.
-std::array<std::uint8_t, 512> SyscallClasses();
+// Why KVM exits by reason cannot be counted on this machine; empty when they can.
+std::string WhyNoExits();
 
 // When the program is attached: `on` of every `period`; on == period is always.
 // Attached, it costs every system call of the host 0.1 to 0.2 µs.
@@ -64,9 +70,13 @@ class SyscallSampler {
   Result<std::uint32_t> Watch(std::span<const std::uint64_t> cgroups, Millis now);
   void Unwatch(std::uint32_t slot);
 
-  void Tick(Millis now);
-  // Puts the four features when a window ended with this tick.
-  void Put(std::uint32_t slot, Reading& reading) const;
+  // `exits`: some watched VM runs under KVM, so that its exits are worth counting.
+  void Tick(Millis now, bool exits = false);
+  // Puts the features when a window ended with this tick; those of exits only
+  // for a VM under KVM.
+  void Put(std::uint32_t slot, bool kvm, Reading& reading) const;
+  // The sketch of the window that ended with this tick; null when none did.
+  const SketchCounts* Sketch(std::uint32_t slot) const;
   const std::string& trouble() const { return trouble_; }
 
  private:
@@ -76,16 +86,20 @@ class SyscallSampler {
     SyscallCounts base;
     std::optional<Millis> since;      // of the counting of this window
     std::optional<Millis> published;  // end of the last window
-    std::array<double, 4> counter{};
+    std::array<double, WHORL_SYSCALL_CLASSES> calls{};
+    std::array<double, WHORL_EXIT_CLASSES> exits{};
+    SketchCounts sketch{};
     bool fresh = false;
+    bool exits_fresh = false;
   };
-  void Open(Millis now);
+  bool Begin(Millis now);
   void Close(Millis now);
   bool always() const { return duty_.on >= duty_.period; }
 
   SyscallSource& source_;
   const DutyCycle duty_;
   std::map<std::uint32_t, Slot> slots_;
+  bool exits_ = false;
   std::optional<Millis> opened_;
   Millis next_{0};
   std::string trouble_;

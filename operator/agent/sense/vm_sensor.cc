@@ -145,6 +145,12 @@ void VmSensor::Memory(std::span<char> scratch, Reading& out) {
   if (!minor || !major) return Note(minor ? major.error() : minor.error(), "memory.stat");
   out.Put(Feature::kMemoryMinorFaults, static_cast<double>(*minor));
   out.Put(Feature::kMemoryMajorFaults, static_cast<double>(*major));
+  // An old kernel's v1 does not count them: no trouble, only not measured.
+  if (const auto refaults = ParseRefaults(*text, memory_totals_)) {
+    out.Put(Feature::kMemoryRefaults, static_cast<double>(*refaults));
+  } else if (refaults.error().code != Code::kNotFound) {
+    Note(refaults.error(), "memory.stat");
+  }
 }
 
 void VmSensor::Network(std::span<char> scratch, Reading& out) {
@@ -162,6 +168,7 @@ void VmSensor::Network(std::span<char> scratch, Reading& out) {
   out.Put(Feature::kNetTransmitBytes, static_cast<double>(taps->guest_sent_bytes));
   out.Put(Feature::kNetPackets, static_cast<double>(taps->packets));
   out.Put(Feature::kNetDrops, static_cast<double>(taps->drops));
+  out.Put(Feature::kNetErrors, static_cast<double>(taps->errors));
 }
 
 }  // namespace whorl::agent

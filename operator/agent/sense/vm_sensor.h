@@ -24,6 +24,8 @@ class VmSensor {
 
   const VmPlace& place() const { return place_; }
   std::uint64_t pod_inode() const { return pod_inode_; }
+  // Whether its vCPUs run under KVM, not emulated.
+  bool kvm() const { return gauge_.kvm(); }
   // The first source that could not be read at the last sample; empty when all could.
   const std::string& trouble() const { return trouble_; }
 

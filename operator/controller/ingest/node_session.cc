@@ -276,13 +276,12 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   report_.epoch = epoch;
   SetCapacity(frame);
 
+  frame_.Clear();
   frame_.sequence = frame.sequence();
-  frame_.samples.clear();
-  frame_.recalls.clear();
   for (const auto& sample : frame.vms()) {
     Vm* vm = ByPod(sample.pod_uid());
     if (!vm || !vm->handle) continue;
-    frame_.samples.push_back(ToSample(sample, *vm->handle));
+    AddSample(sample, *vm->handle, frame_);
     vm->missing.clear();
     vm->report.limit_read = true;
     vm->report.limit = frame_.samples.back().cpu_limit;

@@ -26,6 +26,42 @@ VmSample ToSample(const api::VmSample& sample, VmHandle vm) {
   return out;
 }
 
+namespace {
+
+// Exactly as many counters as there are, and a sum that one window can hold.
+template <std::size_t N>
+bool TakeCounts(const google::protobuf::RepeatedField<std::uint32_t>& from, std::array<std::uint32_t, N>& to) {
+  if (static_cast<std::size_t>(from.size()) != N) return false;
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < N; ++i) sum += to[i] = from.Get(static_cast<int>(i));
+  return sum <= kMostCallsPerWindow;
+}
+
+}  // namespace
+
+void AddSample(const api::VmSample& sample, VmHandle vm, whorl::Frame& frame) {
+  VmSample& out = frame.samples.emplace_back(ToSample(sample, vm));
+  if (sample.syscall_sketch_size() != 0) {
+    if (TakeCounts(sample.syscall_sketch(), frame.sketches.emplace_back())) {
+      out.sketch = static_cast<std::int32_t>(frame.sketches.size()) - 1;
+    } else {
+      frame.sketches.pop_back();
+    }
+  }
+  if (sample.has_guest()) {
+    const auto& guest = sample.guest();
+    GuestWindow& window = frame.guests.emplace_back();
+    window.sequence = guest.sequence();
+    window.millis = guest.window_millis();
+    const bool plausible = window.millis > 0 && window.millis <= kLongestGuestWindowMillis;
+    if (plausible && TakeCounts(guest.calls(), window.calls) && TakeCounts(guest.sketch(), window.sketch)) {
+      out.guest = static_cast<std::int32_t>(frame.guests.size()) - 1;
+    } else {
+      frame.guests.pop_back();
+    }
+  }
+}
+
 api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of) {
   constexpr std::int64_t kMinLeaseMillis = 1000;
   constexpr std::int64_t kMaxLeaseMillis = 300'000;

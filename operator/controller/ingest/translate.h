@@ -19,6 +19,11 @@ namespace api = whorl::node::v1;
 // readings that are no finite number, are not valid.
 VmSample ToSample(const api::VmSample& sample, VmHandle vm);
 
+// Appends the sample to the frame, with its sketch and guest window where they
+// are whole and within bounds; one that is not is left out as a whole.
+// Allocates only while the frame's vectors grow.
+void AddSample(const api::VmSample& sample, VmHandle vm, whorl::Frame& frame);
+
 // Pod UID of an enrolled VM; nullptr when it has none any more.
 using PodOf = std::function<const std::string*(VmHandle)>;
 

@@ -20,6 +20,14 @@ TEST(Sketch, HashesAsEverBefore) {
   EXPECT_EQ(SketchBucket(0, 1, 257), 68u);
 }
 
+TEST(Sketch, APairRollsOnCallByCall) {
+  std::uint64_t pair = whorl_sketch_pair(3, 500);
+  EXPECT_EQ(whorl_sketch_bucket(pair, 7), SketchBucket(3, 500, 7));
+  pair = whorl_sketch_next(pair, 7);
+  EXPECT_EQ(pair, whorl_sketch_pair(500, 7));
+  EXPECT_EQ(whorl_sketch_bucket(pair, 9), SketchBucket(500, 7, 9));
+}
+
 TEST(Sketch, NumbersBeyondTheTableCountAsItsLast) {
   EXPECT_EQ(SketchBucket(5, 511, 7), SketchBucket(5, 1'000'000, 7));
   EXPECT_EQ(SketchBucket(~0ull, 1, 2), SketchBucket(511, 1, 2));

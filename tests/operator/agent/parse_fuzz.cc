@@ -18,6 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(ParsePressureTotal(text));
   static_cast<void>(ParseSchedstat(text));
   static_cast<void>(ParseTaps(text));
+  static_cast<void>(ParseRefaults(text, false));
+  static_cast<void>(ParseRefaults(text, true));
   static_cast<void>(ParseCpuMax(text));
   static_cast<void>(ParseCgroupMounts(text));
   static_cast<void>(IsVcpuThread(text));

@@ -33,7 +33,42 @@ TEST(DomainStats, ReadsARecordedDomain) {
   EXPECT_EQ(reading.Get(Feature::kDiskReadBytes), 4608);
   EXPECT_EQ(reading.Get(Feature::kDiskWriteBytes), 0);
   EXPECT_EQ(reading.Get(Feature::kDiskOperations), 2);
-  EXPECT_EQ(reading.valid.count(), 5);
+  EXPECT_EQ(reading.Get(Feature::kDiskFlushes), 0);
+  EXPECT_EQ(reading.Get(Feature::kDiskBusy), 678.902);
+  EXPECT_EQ(reading.Get(Feature::kGuestMajorFaults), 0);
+  EXPECT_EQ(reading.Get(Feature::kGuestSwapping), 0);
+  EXPECT_FALSE(reading.valid.Has(Feature::kDirtyRate));
+  EXPECT_EQ(reading.valid.count(), 9);
+}
+
+TEST(DomainStats, ADirtyRateCountsOnceItIsDone) {
+  DomainStats stats;
+  Fold("dirtyrate.calc_status", 1, stats);
+  Fold("dirtyrate.megabytes_per_second", 0, stats);
+  stats.dirty_wanted = true;
+  Reading reading;
+  Put(stats, kJustAfter, reading);
+  EXPECT_FALSE(reading.valid.Has(Feature::kDirtyRate)) << "still under way";
+  Fold("dirtyrate.calc_status", 2, stats);
+  Fold("dirtyrate.megabytes_per_second", 12, stats);
+  Put(stats, kJustAfter, reading);
+  EXPECT_EQ(reading.Get(Feature::kDirtyRate), 12.0 * 1024 * 1024);
+  stats.dirty_wanted = false;  // told before: libvirt keeps showing it
+  reading.Clear();
+  Put(stats, kJustAfter, reading);
+  EXPECT_FALSE(reading.valid.Has(Feature::kDirtyRate));
+}
+
+TEST(DomainStats, WhatTheGuestSwapsIsInAndOutTogether) {
+  DomainStats stats;
+  Fold("balloon.swap_in", 3, stats);
+  Reading reading;
+  stats.guest_updated = ToUnixMillis(kJustAfter) / 1000;
+  Put(stats, kJustAfter, reading);
+  EXPECT_FALSE(reading.valid.Has(Feature::kGuestSwapping)) << "half of it is not it";
+  Fold("balloon.swap_out", 4, stats);
+  Put(stats, kJustAfter, reading);
+  EXPECT_EQ(reading.Get(Feature::kGuestSwapping), 7.0 * 1024);
 }
 
 TEST(DomainStats, AGuestWhoseBalloonDriverFellSilentIsNotBelieved) {
@@ -41,6 +76,8 @@ TEST(DomainStats, AGuestWhoseBalloonDriverFellSilentIsNotBelieved) {
   Put(Recorded(), kJustAfter + Seconds{60}, reading);
   EXPECT_TRUE(reading.valid.Has(Feature::kBalloonCurrent));
   EXPECT_FALSE(reading.valid.Has(Feature::kGuestMemoryUsable));
+  EXPECT_FALSE(reading.valid.Has(Feature::kGuestMajorFaults));
+  EXPECT_FALSE(reading.valid.Has(Feature::kGuestSwapping));
 }
 
 TEST(DomainStats, WithoutBalloonAndDisksNothingIsMeasured) {
@@ -59,6 +96,8 @@ TEST(DomainStats, DisksAreSummed) {
   Fold("block.1.rd.times", 999, stats);
   EXPECT_EQ(stats.disk_read_bytes, 123u);
   EXPECT_EQ(stats.disk_operations, 3u);
+  EXPECT_EQ(stats.disk_flushes, 2u);
+  EXPECT_EQ(stats.disk_busy_ns, 999u);
 }
 
 }  // namespace

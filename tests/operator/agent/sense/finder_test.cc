@@ -44,7 +44,8 @@ class NodeOnDisk : public testing::Test {
     File(pod + "/memory.pressure", "some avg10=0 avg60=0 avg300=0 total=12\n");
     File(pod + "/io.pressure", "some avg10=0 avg60=0 avg300=0 total=13\n");
     File(pod + "/c1/memory.current", "4096\n");
-    File(pod + "/c1/memory.stat", "anon 1\npgfault 20\npgmajfault 2\n");
+    File(pod + "/c1/memory.stat",
+         "anon 1\nworkingset_refault_anon 1\nworkingset_refault_file 8\npgfault 20\npgmajfault 2\n");
     Process(42, "qemu-system-x86", std::string("/kubepods/pod") + kUid + "/c1");
     Thread(42, 42, "qemu-system-x86", "1 1 1\n");
     Thread(42, 43, "CPU 0/KVM", "9000000 4000 1\n");
@@ -113,9 +114,10 @@ TEST_F(NodeOnDisk, ASensorReadsEverythingTheFilesSay) {
   EXPECT_EQ(reading.Get(Feature::kIoPressure), 13);
   EXPECT_EQ(reading.Get(Feature::kMemoryResident), 4096);
   EXPECT_EQ(reading.Get(Feature::kMemoryMajorFaults), 2);
+  EXPECT_EQ(reading.Get(Feature::kMemoryRefaults), 9);
   EXPECT_EQ(reading.Get(Feature::kNetReceiveBytes), 2000);
   EXPECT_EQ(reading.Get(Feature::kNetTransmitBytes), 100);
-  EXPECT_EQ(reading.valid.count(), 15);
+  EXPECT_EQ(reading.valid.count(), 17);
 }
 
 TEST_F(NodeOnDisk, AMalformedSourceLosesOnlyItsOwnFeature) {
@@ -128,7 +130,7 @@ TEST_F(NodeOnDisk, AMalformedSourceLosesOnlyItsOwnFeature) {
   Reading reading;
   ASSERT_TRUE(sensor->Sample(scratch, reading));
   EXPECT_FALSE(reading.valid.Has(Feature::kMemoryResident));
-  EXPECT_EQ(reading.valid.count(), 14);
+  EXPECT_EQ(reading.valid.count(), 16);
   EXPECT_NE(sensor->trouble().find("memory usage"), std::string::npos);
 }
 

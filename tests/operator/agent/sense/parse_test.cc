@@ -71,9 +71,9 @@ TEST(Parse, SumsTapsFromTheGuestsPointOfView) {
       "compressed\n"
       "  eth0: 9999      99    0    9    0     0          0         0     9999      99    0    9    0     0       0    "
       "      0\n"
-      "  tap0:  100       2    0    1    0     0          0         0     2000       7    0    3    0     0       0    "
+      "  tap0:  100       2    4    1    0     0          0         0     2000       7    5    3    0     0       0    "
       "      0\n"
-      "tap1a2b:   10       1    0    0    0     0          0         0        5       1    0    0    0     0       0   "
+      "tap1a2b:   10       1    2    0    0     0          0         0        5       1    0    0    0     0       0   "
       "       0\n";
   const auto taps = ParseTaps(text);
   ASSERT_TRUE(taps);
@@ -82,6 +82,23 @@ TEST(Parse, SumsTapsFromTheGuestsPointOfView) {
   EXPECT_EQ(taps->guest_received_bytes, 2005u);
   EXPECT_EQ(taps->packets, 11u);
   EXPECT_EQ(taps->drops, 4u);
+  EXPECT_EQ(taps->errors, 11u);
+}
+
+TEST(Parse, RefaultsAreAnonymousAndFilesTogether) {
+  EXPECT_EQ(*ParseRefaults("pgfault 9\nworkingset_refault_anon 3\nworkingset_refault_file 40\n", false), 43u);
+  EXPECT_EQ(*ParseRefaults("workingset_refault 7\nworkingset_activate 2\n", false), 7u);
+  const std::string v1 =
+      "workingset_refault_file 1\ntotal_workingset_refault_anon 2\ntotal_workingset_refault_file 5\n";
+  EXPECT_EQ(*ParseRefaults(v1, true), 7u);
+  EXPECT_EQ(ParseRefaults("pgfault 9\n", false).error().code, Code::kNotFound);
+  EXPECT_EQ(ParseRefaults("workingset_refault_anon x\n", false).error().code, Code::kInvalid);
+}
+
+TEST(Parse, ReadsTheRefaultsOfARecordedLauncher) {
+  const auto refaults = ParseRefaults(Recording("cgroups.txt"), true);
+  ASSERT_TRUE(refaults);
+  EXPECT_GT(*refaults, 0u);
 }
 
 TEST(Parse, ReadsTheTapOfARealLauncher) {

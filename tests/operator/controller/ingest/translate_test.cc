@@ -47,6 +47,56 @@ TEST(ToSample, TheWideMaskCountsWhereBothAreThere) {
   EXPECT_EQ(sample.valid.bits(), Bit(Feature::kCpuUsage) | Bit(Feature::kSyscallsFile));
 }
 
+TEST(AddSample, CarriesAWholeSketchAndTheGuestsWindow) {
+  api::VmSample wire;
+  for (std::uint32_t i = 0; i < kSketchBuckets; ++i) wire.add_syscall_sketch(i);
+  wire.mutable_guest()->set_sequence(7);
+  wire.mutable_guest()->set_window_millis(1000);
+  for (std::uint32_t i = 0; i < kCallClassCount; ++i) wire.mutable_guest()->add_calls(100 + i);
+  for (std::uint32_t i = 0; i < kSketchBuckets; ++i) wire.mutable_guest()->add_sketch(1);
+  Frame frame;
+  AddSample(api::VmSample{}, VmHandle{0}, frame);
+  AddSample(wire, VmHandle{1}, frame);
+  ASSERT_EQ(frame.samples.size(), 2u);
+  EXPECT_EQ(frame.samples[0].sketch, VmSample::kNone);
+  EXPECT_EQ(frame.samples[0].guest, VmSample::kNone);
+  ASSERT_EQ(frame.samples[1].sketch, 0);
+  EXPECT_EQ(frame.sketches.at(0)[255], 255u);
+  ASSERT_EQ(frame.samples[1].guest, 0);
+  EXPECT_EQ(frame.guests.at(0).calls[7], 107u);
+  EXPECT_EQ(frame.guests.at(0).sequence, 7u);
+  EXPECT_EQ(frame.samples[1].valid.count(), 0) << "a guest's word is no feature";
+}
+
+TEST(AddSample, LeavesOutWindowsThatCannotBe) {
+  api::VmSample wire;
+  for (int i = 0; i < 255; ++i) wire.add_syscall_sketch(1);  // one counter short
+  auto& guest = *wire.mutable_guest();
+  for (std::size_t i = 0; i < kCallClassCount; ++i) guest.add_calls(1);
+  for (std::size_t i = 0; i < kSketchBuckets; ++i) guest.add_sketch(1);
+  Frame frame;
+  const auto add = [&] {
+    frame.Clear();
+    AddSample(wire, VmHandle{0}, frame);
+    EXPECT_EQ(frame.samples.size(), 1u);
+    EXPECT_EQ(frame.samples[0].sketch, VmSample::kNone);
+    return frame.samples[0].guest != VmSample::kNone;
+  };
+  EXPECT_FALSE(add()) << "a window without length";
+  guest.set_window_millis(1000);
+  EXPECT_TRUE(add());
+  guest.set_window_millis(kLongestGuestWindowMillis + 1);
+  EXPECT_FALSE(add());
+  guest.set_window_millis(1000);
+  guest.set_calls(0, 4'000'000'000u);
+  EXPECT_FALSE(add()) << "more calls than a machine can make";
+  guest.set_calls(0, 1);
+  guest.add_sketch(1);
+  EXPECT_FALSE(add()) << "one counter too many";
+  EXPECT_TRUE(frame.sketches.empty());
+  EXPECT_TRUE(frame.guests.empty());
+}
+
 TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
   const std::map<VmHandle, std::string> pods{{VmHandle{0}, "a"}, {VmHandle{1}, "b"}};
   const auto pod_of = [&](VmHandle vm) -> const std::string* {

@@ -1,7 +1,7 @@
-#ifndef WHORL_OPERATOR_AGENT_BPF_VMLINUX_MIN_H_
-#define WHORL_OPERATOR_AGENT_BPF_VMLINUX_MIN_H_
+#ifndef WHORL_OPERATOR_BPF_VMLINUX_MIN_H_
+#define WHORL_OPERATOR_BPF_VMLINUX_MIN_H_
 
-/* The few kernel types syscalls.bpf.c walks, by name only: CO-RE relocates every
+/* The few kernel types our BPF programs walk, by name only: CO-RE relocates every
  * access against the BTF of the running kernel, so offsets, order and missing
  * members here do not matter. */
 
@@ -21,7 +21,9 @@ enum bpf_map_type {
   BPF_MAP_TYPE_HASH = 1,
   BPF_MAP_TYPE_ARRAY = 2,
   BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+  BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -51,10 +53,37 @@ struct task_struct {
   char comm[16];
 };
 
+/* KVM's, of the modules kvm_intel and kvm_amd. */
+union vmx_exit_reason {
+  __u32 full;
+};
+
+struct vcpu_vt {
+  union vmx_exit_reason exit_reason;
+};
+
+struct vcpu_vmx {
+  union vmx_exit_reason exit_reason;
+  struct vcpu_vt vt;
+};
+
+struct vmcb_control_area {
+  __u32 exit_code;
+  __u64 exit_info_1;
+};
+
+struct vmcb {
+  struct vmcb_control_area control;
+};
+
+struct vcpu_svm {
+  struct vmcb *vmcb;
+};
+
 struct bpf_raw_tracepoint_args {
   __u64 args[0];
 };
 
 #pragma clang attribute pop
 
-#endif /* WHORL_OPERATOR_AGENT_BPF_VMLINUX_MIN_H_ */
+#endif /* WHORL_OPERATOR_BPF_VMLINUX_MIN_H_ */
