@@ -185,5 +185,5 @@ def forget():
         raise Failed(f"not removing {paths.STATE}: still mounted: {', '.join(left)}")
     for name in ("etcd", "pki", "kubeconfig", "node", "guest", "images", "pids", "stripped"):
         shutil.rmtree(paths.STATE / name, ignore_errors=True)
-    for name in ("whorl-workload", "world.json"):
+    for name in (*paths.IN_GUEST, "world.json"):
         (paths.STATE / name).unlink(missing_ok=True)

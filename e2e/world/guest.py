@@ -49,11 +49,12 @@ def kernel():
     return target, True
 
 
-def write_initramfs(kernel_folder, workload, target):
-    """busybox, the workload and the drivers as a compressed cpio in `target`."""
+def write_initramfs(kernel_folder, programs, target):
+    """busybox, our programs and the drivers as a compressed cpio in `target`."""
     entries = [(folder, 0o40755, b"") for folder in ("bin", "dev", "proc", "sys", "lib", "lib/modules")]
-    entries += [("init", 0o100755, (GUEST / "init").read_bytes()), ("bin/busybox", 0o100755, Path("/bin/busybox").read_bytes()), ("bin/whorl-workload", 0o100755, workload.read_bytes()),
+    entries += [("init", 0o100755, (GUEST / "init").read_bytes()), ("bin/busybox", 0o100755, Path("/bin/busybox").read_bytes()),
                 ("lib/modules/order", 0o100644, "".join(f"{name}\n" for name in MODULES).encode())]
+    entries += [(f"bin/{program.name}", 0o100755, program.read_bytes()) for program in programs]
     entries += [(f"lib/modules/{name}.ko", 0o100644, (kernel_folder / f"{name}.ko").read_bytes()) for name in MODULES]
     archive = io.BytesIO()
     for number, (name, mode, data) in enumerate([*entries, ("TRAILER!!!", 0, b"")], start=1):
@@ -69,13 +70,16 @@ def _cpio_entry(out, inode, name, mode, data):
     out.write(b"\0" * (-out.tell() % 4))
 
 
-def stripped_workload():
-    workload = images.find_program("whorl-workload")
-    if workload is None:
-        raise Failed("build/release has no whorl-workload", remedy="./dev build")
-    target = paths.STATE / "whorl-workload"
-    run("strip", "-o", target, workload)
-    return target
+def stripped_programs():
+    """What runs inside the guests."""
+    found = []
+    for name in paths.IN_GUEST:
+        program = images.find_program(name)
+        if program is None:
+            raise Failed(f"build/release has no {name}", remedy="./dev build")
+        found.append(paths.STATE / name)
+        run("strip", "-o", found[-1], program)
+    return found
 
 
 def kvm_works(folder):

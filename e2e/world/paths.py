@@ -36,3 +36,4 @@ CGROUP = "whorl-world"
 
 RELEASE_BUILD = TREE / "build" / "release"
 PRODUCT = ("whorl-agent", "whorl-restorer", "whorl-controller")
+IN_GUEST = ("whorl-workload", "whorl-guest")

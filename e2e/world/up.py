@@ -138,8 +138,8 @@ def begin_afresh():
 def prepare_guest(kernel):
     paths.GUEST.mkdir(parents=True, exist_ok=True)
     shutil.copy(kernel / "vmlinuz", paths.GUEST / "vmlinuz")
-    # A running guest has read its initramfs long ago; the next one gets the new workload.
-    guest.write_initramfs(kernel, guest.stripped_workload(), paths.GUEST / "initrd.gz")
+    # A running guest has read its initramfs long ago; the next one gets the new programs.
+    guest.write_initramfs(kernel, guest.stripped_programs(), paths.GUEST / "initrd.gz")
 
 
 def import_once(archive):

@@ -83,6 +83,13 @@ void Loops::Sample(const std::stop_token& stop) {
       if (const auto quota = QuotaMillicores(vm.cpu)) sample.set_cpu_quota_millicores(*quota);
       sample.set_cpu_shares(vm.cpu.shares.value_or(0));
       sample.set_cgroup_inode(vm.pod_inode);
+      if (vm.guest != nullptr) {
+        auto& guest = *sample.mutable_guest();
+        guest.set_sequence(vm.guest->sequence);
+        guest.set_window_millis(vm.guest->millis);
+        guest.mutable_calls()->Add(vm.guest->calls.begin(), vm.guest->calls.end());
+        guest.mutable_sketch()->Add(vm.guest->sketch.begin(), vm.guest->sketch.end());
+      }
       if (vm.sketch != nullptr) sample.mutable_syscall_sketch()->Add(vm.sketch->begin(), vm.sketch->end());
       if (auto foreign = holder_.Foreign(vm.pod_uid)) *sample.mutable_foreign() = std::move(*foreign);
     }

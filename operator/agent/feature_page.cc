@@ -35,6 +35,8 @@ std::string FeaturePage() {
       "  that its rate is unbiased. They are the calls QEMU makes, not the guest's own: those never reach the host.\n"
       "  Besides, the 3-grams of calls of each QEMU thread are hashed into 256 counters a window: the *sketch*\n"
       "  (`core/telemetry/sketch.h`). It is sent beside the features, for the model of usual call sequences.\n"
+      "- System calls **of the guest** are no feature: `whorl-guest` tells them, opt-in and untrusted, in a block of\n"
+      "  their own (`docs/reference/guest.md`).\n"
       "- **KVM exits** are counted in the same windows, for VMs whose vCPU threads are KVM's, on Linux 5.17 or later.\n"
       "  Under emulation they are unmeasured. The machines Whorl is tested on have no usable KVM: the program is "
       "loaded\n"

@@ -5,12 +5,10 @@
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
-#include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "operator/agent/sense/pod_files.h"
 #include "operator/agent/sense/text_file.h"
 
 namespace whorl::agent {
@@ -46,22 +45,15 @@ struct FoundSocket {
   std::string path;  // inside the pod
 };
 
-// Opens the folder that holds the socket without ever following a link out of
-// the pod: an image's absolute /var/run -> /run would lead to the host's /run.
 Result<FoundSocket> OpenSocketFolder(const std::string& proc_root, int pid) {
-  const std::string root = proc_root + "/" + std::to_string(pid) + "/root";
-  const Fd pod(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!pod) return Fail(ErrorFromErrno(errno, root));
   for (const auto* folder : kFolders) {
-    open_how how{};
-    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    Fd dir(static_cast<int>(::syscall(SYS_openat2, pod.get(), folder, &how, sizeof(how))));
+    auto dir = OpenInPod(proc_root, pid, folder, PodEntry::kFolder);
+    if (!dir && dir.error().code == Code::kUnauthorized) return Fail(dir.error());
     if (!dir) continue;
     for (const auto* name : kSockets) {
       struct stat info{};
-      if (::fstatat(dir.get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(info.st_mode)) continue;
-      return FoundSocket{std::move(dir), name, "/" + std::string(folder) + "/" + name};
+      if (::fstatat(dir->get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(info.st_mode)) continue;
+      return FoundSocket{std::move(*dir), name, "/" + std::string(folder) + "/" + name};
     }
   }
   return Fail(Code::kNotFound, "no libvirt socket (virtqemud-sock or libvirt-sock) in the launcher's /var/run/libvirt");

@@ -43,6 +43,7 @@ const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods
     }
     out.pod_uid = vm->first;
     out.pod_inode = vm->second.sensor.pod_inode();
+    out.guest = vm->second.guest.Poll(now);
     out.sketch = nullptr;
     if (vm->second.syscall_slot) {
       syscalls_->Put(*vm->second.syscall_slot, vm->second.sensor.kvm(), out.reading);
@@ -102,7 +103,7 @@ void Sampler::Find(const std::vector<std::string>& pods) {
         missing_[uid] = sensor.error().message;
         continue;
       }
-      Vm vm{std::move(*sensor), std::nullopt, 0};
+      Vm vm{std::move(*sensor), GuestChannel(finder_.proc_root(), best->pid), std::nullopt, 0};
       if (syscalls_ != nullptr) {
         std::vector<std::uint64_t> cgroups;
         const bool v2 = finder_.layout().version() == CgroupVersion::kV2;
@@ -169,6 +170,9 @@ std::string Sampler::Trouble(const std::string& pod_uid) const {
   const auto vm = vms_.find(pod_uid);
   if (vm == vms_.end()) return "not enrolled";
   std::string trouble = vm->second.sensor.trouble();
+  if (const auto& guest = vm->second.guest.trouble(); !guest.empty()) {
+    trouble += (trouble.empty() ? "" : "; ") + ("what the guest says of itself is refused: " + guest);
+  }
   if (domains_ != nullptr) {
     const auto libvirt = domains_->Trouble(pod_uid);
     if (!libvirt.empty()) trouble += (trouble.empty() ? "" : "; ") + libvirt;

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "operator/agent/act/cpu_files.h"
 #include "operator/agent/sense/domain_reader.h"
+#include "operator/agent/sense/guest_channel.h"
 #include "operator/agent/sense/pods_gauge.h"
 #include "operator/agent/sense/syscalls.h"
 #include "operator/agent/sense/vm_sensor.h"
@@ -22,7 +23,9 @@ struct VmReading {
   Reading reading;
   CpuValues cpu;  // knobs as they stand; fields absent where unreadable
   std::uint64_t pod_inode = 0;
-  const SketchCounts* sketch = nullptr;  // of the counting window that ended, if one did; until the next tick
+  // Of windows that ended, where they did; both until the next tick.
+  const SketchCounts* sketch = nullptr;
+  const GuestWindow* guest = nullptr;
 };
 
 // Samples all enrolled VMs of the node. Belongs to the sampling thread.
@@ -46,6 +49,7 @@ class Sampler {
  private:
   struct Vm {
     VmSensor sensor;
+    GuestChannel guest;
     std::optional<std::uint32_t> syscall_slot;
     int disks = 0;
   };

@@ -7,6 +7,7 @@
 #include "operator/agent/journal/journal.h"
 #include "operator/agent/sense/cgroup_layout.h"
 #include "operator/agent/sense/domain_stats.h"
+#include "operator/agent/sense/guest_lines.h"
 #include "operator/agent/sense/parse.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -36,6 +37,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const auto* file : {"cpu.shares", "cpu.weight", "cpu.max", "cpu.cfs_quota_us"}) {
     static_cast<void>(CpuFiles(CgroupVersion::kV2).Parse(file, std::string(text)));
+  }
+  static_cast<void>(whorl::ParseGuestLine(text));
+  GuestLines lines;
+  lines.Take(text);
+  lines.Take("\n");
+  if (const auto* window = lines.Window()) {
+    auto line = whorl::FormatGuestLine(*window);
+    line.pop_back();
+    if (!whorl::ParseGuestLine(line)) __builtin_trap();
   }
   DomainStats stats;
   Fold(text, size, stats);
