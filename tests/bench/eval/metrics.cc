@@ -18,8 +18,10 @@ float Rankable(float evidence) { return std::isnan(evidence) ? -std::numeric_lim
 std::vector<std::size_t> Ranked(std::span<const float> evidence) {
   std::vector<std::size_t> order(evidence.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return Rankable(evidence[a]) > Rankable(evidence[b]); });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const float ea = Rankable(evidence[a]), eb = Rankable(evidence[b]);
+    return ea != eb ? ea > eb : a < b;
+  });
   return order;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 namespace whorl::eval {
@@ -60,8 +61,10 @@ Scorable Prepare(std::span<const NabFile> files) {
     }
     all.windows += file.windows.size();
   }
-  std::stable_sort(all.points.begin(), all.points.end(),
-                   [](const Point& a, const Point& b) { return a.evidence > b.evidence; });
+  // Equal evidence in one order, so that sums round alike everywhere.
+  std::sort(all.points.begin(), all.points.end(), [](const Point& a, const Point& b) {
+    return std::tuple(-a.evidence, a.window, a.gain) < std::tuple(-b.evidence, b.window, b.gain);
+  });
   return all;
 }
 

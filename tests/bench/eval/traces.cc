@@ -323,6 +323,8 @@ Result<std::vector<Series>> ReadAzureTrace(Table table) {
 Result<std::vector<Series>> ReadBitbrainsTrace(Table table) {
   constexpr std::int64_t kStep = 300'000;
   constexpr std::int64_t kLongestRun = std::int64_t{40} * 86'400'000;  // longer than the whole trace
+  constexpr std::int64_t kMostSamples = 20'000'000;                    // a few bytes may stand for thousands
+  std::int64_t unpacked = 0;
   const auto vm = table.Require("vm");
   const auto t = table.Require("t_end_s");
   const auto duration = table.Require("duration_s");
@@ -345,6 +347,8 @@ Result<std::vector<Series>> ReadBitbrainsTrace(Table table) {
       value = kMissing;
     }
     const std::int64_t samples = std::max<std::int64_t>(1, (*length + kStep / 2) / kStep);
+    unpacked += samples;
+    if (unpacked > kMostSamples) return Fail(AtLine(table, "the runs so far stand for more than 20 million samples"));
     for (std::int64_t k = samples - 1; k >= 0; --k) {
       series.at.push_back(*end - k * kStep);
       series.values.push_back(value);
