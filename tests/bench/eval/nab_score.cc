@@ -72,7 +72,7 @@ Scorable Prepare(std::span<const NabFile> files) {
 template <typename Level>
 void Sweep(const Scorable& all, Level level) {
   std::vector<double> of_window(all.windows, -kMissedWindow);
-  double raw = -kMissedWindow * static_cast<double>(all.windows);
+  double raw = 0 - kMissedWindow * static_cast<double>(all.windows);  // not -0
   level(std::numeric_limits<double>::infinity(), raw);
   for (std::size_t i = 0; i < all.points.size();) {
     const double threshold = all.points[i].evidence;
