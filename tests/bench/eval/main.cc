@@ -20,7 +20,7 @@ constexpr const char* kAbout =
     "  whorl-eval anomaly --data ../shared/data/anomaly --json     one JSON object a line; \"series\":\"*\" is a whole "
     "set\n\n"
     "Tables are .csv or .csv.zst. What is wrong with a trace here and there is masked and counted in the result; what "
-    "is not a trace is refused with its name and line.";
+    "is not a trace is refused with its name and line. docs/reference/whorl-eval.md says what each figure means.";
 
 // A verb registers itself on the app and leaves what came of it in `status`.
 void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
