@@ -123,6 +123,7 @@ int Serve(const Flags& flags) {
   Sampler sampler(finder, tree, syscalls ? &*syscalls : nullptr, &domains, clock);
   RecallWatch recall(holder, clock, flags.node.proc_root);
   FrameBoard board;
+  if (source) static_cast<void>(WhyNoExits());  // asked for again with every Describe
   // Loading BPF parsed the kernel's BTF; give that memory back before settling.
   ::malloc_trim(0);
 

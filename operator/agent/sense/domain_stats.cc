@@ -4,7 +4,7 @@ namespace whorl::agent {
 namespace {
 
 constexpr std::uint64_t kBytesPerKib = 1024;
-constexpr std::uint64_t kBytesPerMib = 1024 * 1024;
+constexpr std::uint64_t kBytesPerMib = kBytesPerKib * 1024;
 constexpr double kNanosPerMicro = 1000;
 constexpr int kDirtyMeasured = 2;  // VIR_DOMAIN_DIRTYRATE_MEASURED
 // KubeVirt lets the balloon driver report every 10 s.

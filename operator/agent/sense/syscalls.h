@@ -47,7 +47,8 @@ class SyscallSource {
 // `cgroup_v2` VMs are keyed by their v2 cgroup, else by their memory cgroup.
 Result<std::unique_ptr<SyscallSource>> LoadSyscallSource(bool cgroup_v2);
 
-// Why KVM exits by reason cannot be counted on this machine; empty when they can.
+// Why KVM exits by reason cannot be counted on this machine; empty when they
+// can. Looked for once: a module kvm that is loaded later needs a new agent.
 std::string WhyNoExits();
 
 // When the program is attached: `on` of every `period`; on == period is always.

@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -83,6 +84,21 @@ std::optional<int> ArgumentsOfKvmExit(const btf* types) {
   const btf_type* prototype = btf__type_by_id(types, type->type);
   if (prototype == nullptr || !btf_is_func_proto(prototype)) return std::nullopt;
   return btf_vlen(prototype) - 1;  // the first is the program's own context
+}
+
+// Empty when the kernel has the tracepoint in the form we know.
+std::string LookForKvmExit() {
+  const std::unique_ptr<btf, Destroy> kernel(btf__load_vmlinux_btf());
+  if (!kernel) return "the kernel has no type information (/sys/kernel/btf/vmlinux)";
+  // KVM is a module on most machines, built in on some.
+  auto arguments = ArgumentsOfKvmExit(kernel.get());
+  if (!arguments) {
+    const std::unique_ptr<btf, Destroy> module(btf__load_module_btf("kvm", kernel.get()));
+    if (module) arguments = ArgumentsOfKvmExit(module.get());
+  }
+  if (!arguments) return "the kernel has no kvm_exit tracepoint: the module kvm is not loaded";
+  if (*arguments != 2) return "kvm_exit has other arguments than those of Linux 5.17 and later";
+  return {};
 }
 
 // `slots` is shared: who is watched is said once.
@@ -169,6 +185,7 @@ class BpfSource : public SyscallSource {
         return;
       }
       exits_ = std::move(*loaded);
+      ::malloc_trim(0);  // of the kernel's types, which loading has read
     }
     exit_link_ = bpf_program__attach(exits_->progs.count_kvm_exit);
     exits_refused_ = exit_link_ == nullptr;
@@ -223,18 +240,9 @@ class BpfTrial : public SyscallTrial {
 }  // namespace
 
 std::string WhyNoExits() {
-  // KVM is a module on most machines, built in on some.
-  std::optional<int> arguments;
-  const std::unique_ptr<btf, Destroy> kernel(btf__load_vmlinux_btf());
-  if (!kernel) return "the kernel has no type information (/sys/kernel/btf/vmlinux)";
-  arguments = ArgumentsOfKvmExit(kernel.get());
-  if (!arguments) {
-    const std::unique_ptr<btf, Destroy> module(btf__load_module_btf("kvm", kernel.get()));
-    if (module) arguments = ArgumentsOfKvmExit(module.get());
-  }
-  if (!arguments) return "the kernel has no kvm_exit tracepoint: the module kvm is not loaded";
-  if (*arguments != 2) return "kvm_exit has other arguments than those of Linux 5.17 and later";
-  return {};
+  // Reading the kernel's types takes megabytes for a moment: once is enough.
+  static const std::string why = LookForKvmExit();
+  return why;
 }
 
 Result<std::unique_ptr<SyscallSource>> LoadSyscallSource(bool cgroup_v2) {

@@ -34,7 +34,7 @@ def pretend_qemu(root):
     """Named qemu-system-x86, with one vCPU thread that burns while told to on stdin.
 
     Its root is a folder of its own, where a libvirt socket accepts connections
-    and never answers.
+    and never answers, and where the guest's own whorl-guest is heard ten times a second.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     prctl = libc.prctl
@@ -44,8 +44,27 @@ def pretend_qemu(root):
     silent = socket.socket(socket.AF_UNIX)
     silent.bind("/var/run/libvirt/virtqemud-sock")
     silent.listen(1)
+    os.makedirs("/var/run/kubevirt-private")
+    telemetry = socket.socket(socket.AF_UNIX)
+    telemetry.bind("/var/run/kubevirt-private/whorl-guest-telemetry.sock")
+    telemetry.listen(1)
     prctl(15, b"qemu-system-x86", 0, 0, 0)
     burning = threading.Event()
+
+    def guest():
+        sequence = 0
+        while True:
+            line = telemetry.accept()[0]
+            line.sendall(b"half a line, as when somebody was here before\nnot ours\n")
+            try:
+                while True:
+                    sequence += 1
+                    line.sendall(f"whorl1 {sequence} 1000 {' '.join(map(str, range(8)))} {' '.join(map(str, range(256)))}\n".encode())
+                    time.sleep(0.1)
+            except OSError:
+                pass
+
+    threading.Thread(target=guest, daemon=True).start()
 
     def vcpu():
         prctl(15, b"CPU 0/TCG", 0, 0, 0)
@@ -437,6 +456,16 @@ class RealNode(unittest.TestCase):
         self.assertLess(thrice, 21000)
         # Nothing here runs under KVM: its exits are not measured, which is not the same as none.
         self.assertFalse(any(int(s["valid_features"]) >> 31 & 0x3f for s in samples))
+
+    def test_it_hears_the_guest_and_keeps_it_apart(self):
+        self.agent()
+        self.enrol("web-1", mode="MODE_OBSERVE")
+        samples = [json.loads(line)["vms"] for line in self.call("frames", "1", "4").stdout.splitlines()]
+        heard = [vms[0]["guest"] for vms in samples if vms and vms[0].get("guest")]
+        self.assertGreaterEqual(len(heard), 2)
+        self.assertEqual(heard[-1]["calls"], list(range(8)))
+        self.assertEqual(heard[-1]["sketch"], list(range(256)))
+        self.assertGreater(heard[-1]["sequence"], heard[0]["sequence"])
 
     def test_the_probe_says_what_counting_costs(self):
         done = subprocess.run([AGENT, "probe", "--state-dir", str(self.state)], capture_output=True, text=True, timeout=60)
