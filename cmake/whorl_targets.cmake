@@ -30,6 +30,30 @@ function(whorl_test name)
   target_compile_definitions(${name} PRIVATE WHORL_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+  # `cmake --build DIR --target unit_tests` builds what `ctest -L unit` runs and
+  # nothing else; the same for the other labels.
+  foreach(label ${A_LABELS})
+    if(NOT TARGET ${label}_tests)
+      add_custom_target(${label}_tests)
+    endif()
+    add_dependencies(${label}_tests ${name})
+  endforeach()
+endfunction()
+
+# whorl_fuzz(name SOURCES ... LIBS ... [CORPUS folder]): a libFuzzer program. A few
+# seconds of it are a test with the label fuzz; give it hours with
+# `NAME -max_total_time=3600 FOLDER`. Only where WHORL_FUZZ is on (clang).
+function(whorl_fuzz name)
+  cmake_parse_arguments(A "" "CORPUS" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE whorl_flags ${A_LIBS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=5 -max_len=4096 ${A_CORPUS})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  if(NOT TARGET fuzz_tests)
+    add_custom_target(fuzz_tests)
+  endif()
+  add_dependencies(fuzz_tests ${name})
 endfunction()
 
 # whorl_proto(name file.proto): message and service code, outside our warnings.

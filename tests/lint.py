@@ -5,9 +5,9 @@
     lint.py tidy BUILD [-j N]       clang-tidy-19 over every product source that
                                     BUILD/compile_commands.json names
 
-tidy remembers files that passed, by their content, the content of every header
-of ours and the checks asked for, under the cache folder; so a second run looks
-only at what changed. Exits 1 when anything is to be mended.
+tidy remembers files that passed, by their content, that of every file of ours
+they include and the checks asked for, under the cache folder; so a second run
+looks only at what changed. Exits 1 when anything is to be mended.
 """
 import argparse
 import concurrent.futures
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -37,19 +38,31 @@ def lint_format(fix):
     return done.returncode
 
 
+INCLUDE = re.compile(rb'^#include "([^"]+)"', re.M)
+
+
+def with_includes(file, build, seen):
+    """The file and every file of ours (or generated from ours) that it includes, in a fixed order."""
+    if file in seen or not file.is_file():
+        return seen
+    seen[file] = file.read_bytes()
+    for name in INCLUDE.findall(seen[file]):
+        for folder in (ROOT, build / "gen"):
+            with_includes(folder / name.decode(), build, seen)
+    return seen
+
+
 def lint_tidy(build, jobs):
     commands = json.loads((build / "compile_commands.json").read_text())
     folders = tuple(str(ROOT / d) for d in ("core/", "crd/", "operator/"))
     files = sorted({c["file"] for c in commands if c["file"].startswith(folders)})
     base = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
-    for header in sorted(tracked(".h", ".proto")):
-        base.update(header.read_bytes())
     CACHE.mkdir(parents=True, exist_ok=True)
 
     def check(file):
         key = base.copy()
-        key.update(file.replace(str(ROOT), "").encode())
-        key.update(pathlib.Path(file).read_bytes())
+        for name, content in with_includes(pathlib.Path(file), build, {}).items():
+            key.update(str(name).replace(str(ROOT), "").encode() + b"\0" + content)
         mark = CACHE / key.hexdigest()
         if mark.exists():
             return file, 0, "", True

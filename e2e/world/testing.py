@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from . import down, paths, up
+from . import down, images, paths, tools, up
 from .steps import Failed, say, step
 
 LEFT = paths.TREE / "build" / "left-by-failed-tests"
@@ -44,14 +44,14 @@ class Tally:
         return not self.failed and not self.broken and self.total > 0
 
 
-def build(preset, *options):
-    """Everything of a preset; its log stays beside the build."""
+def build(preset, *options, targets=()):
+    """A preset, or some targets of it; its log stays beside the build."""
     folder = paths.TREE / "build" / preset
     log = paths.LOGS / f"build-{preset}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with step(f"build {preset}", f"log: {log}") as done:
         with open(log, "w") as out:
-            for command in (["cmake", "--preset", preset, *options], ["cmake", "--build", str(folder)]):
+            for command in (["cmake", "--preset", preset, *options], ["cmake", "--build", str(folder), *(["--target", *targets] if targets else [])]):
                 if subprocess.run(command, cwd=paths.TREE, stdout=out, stderr=subprocess.STDOUT).returncode:
                     raise Failed(f"`{' '.join(command)}` failed", log=log)
         done.found(str(folder.relative_to(paths.TREE)))
@@ -59,20 +59,31 @@ def build(preset, *options):
 
 
 def test(options):
+    """Cheap failures first: what takes a minute to tell comes before what takes ten."""
     everything = not (options.unit or options.e2e or options.lint)
     tally = Tally()
     shutil.rmtree(LEFT, ignore_errors=True)
+    if everything or options.lint:
+        lint(tally, "clang-format", "format")
+    # The world's programs and root file systems, while the compilers leave a core now and then.
+    prepared = up.Background(prepare_world) if everything or options.e2e else None
     release = build("release", "-DWHORL_E2E=ON")
     if everything or options.unit:
         tally.ctest("unit and component tests", release, "-LE", "e2e|lint", "-j2", "--repeat", "until-pass:2")
     if everything or options.lint:
-        lint(tally, release, thorough=options.lint or options.long)
+        tally.ctest("headers", release, "-L", "lint")
     if everything or options.unit:
-        tally.ctest("unit tests under asan and ubsan", build("asan-ubsan"), "-L", "unit", "-j2")
-    if options.long:
-        tally.ctest("unit tests under tsan", build("tsan"), "-L", "unit", "-j2")
-        tally.ctest("unit tests and fuzz targets under clang", build("clang"), "-L", "unit|fuzz", "-j2")
+        sanitized = build("asan-ubsan", targets=("unit_tests", "fuzz_tests", "whorl-engine-digest"))
+        tally.ctest("unit tests and some seconds of fuzzing under asan and ubsan", sanitized, "-L", "unit|fuzz", "-j2")
+        compare_digests(tally, release, sanitized)
+    if everything or options.lint:
+        if not (everything or options.unit):
+            sanitized = build("asan-ubsan", targets=("whorl_node_proto", "whorl_agent_bpf"))
+        lint(tally, "clang-tidy", "tidy", str(sanitized))
+    if everything or options.unit:
+        tally.ctest("unit tests of what has threads, under tsan", build("tsan", targets=("threads_tests",)), "-L", "threads", "-j2")
     if everything or options.e2e:
+        prepared.result()
         end_to_end(tally, release, options)
     for title in tally.broken:
         print(f"did not run to its end: {title}")
@@ -85,16 +96,28 @@ def test(options):
     return 0 if tally.good else 1
 
 
-def lint(tally, release, thorough):
-    """Formatting and headers that compile alone; thorough adds clang-tidy, which is a compile by clang too and takes half an hour the first time."""
-    tally.ctest("headers", release, "-L", "lint")
-    commands = {"clang-format": ["format"]}
-    if thorough:
-        commands["clang-tidy"] = ["tidy", str(release)]
-    for title, command in commands.items():
-        say(title)
+def prepare_world():
+    tools.build()
+    for name in ("launcher", "whorl"):
+        images.base_layer(name)
+
+
+def lint(tally, title, *command):
+    with step(title) as done:
         if subprocess.run(["/usr/bin/python3", str(paths.TREE / "tests/lint.py"), *command]).returncode:
             tally.broken.append(f"{title} (tests/lint.py {' '.join(command)})")
+            done.found("something is to be mended")
+
+
+def compare_digests(tally, *builds):
+    """The engine gives the same plans and scores, byte for byte, whichever compiler built it."""
+    said = {str(folder): subprocess.run([folder / "tests/core/whorl-engine-digest"], capture_output=True, text=True).stdout for folder in builds}
+    if len(set(said.values())) == 1 and all(said.values()):
+        say("the engine's results are the same bytes from every compiler: " + next(iter(said.values())).split()[-1])
+        return
+    for folder, text in said.items():
+        print(f"{folder}:\n{text}")
+    tally.broken.append("the engine's results differ between compilers (whorl-engine-digest)")
 
 
 def end_to_end(tally, build_folder, options):
