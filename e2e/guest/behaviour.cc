@@ -15,8 +15,8 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr Usual kUsual[] = {
-    {"idle", 100, 0},  {"web", 50, 240}, {"batch", 60, 240}, {"busy", 100, 0}, {"cache-walk", 80, 0},
-    {"writer", 60, 0}, {"leak", 50, 0},  {"exfil", 60, 0},   {"miner", 97, 0}, {"stall", 100, 0},
+    {"idle", 100, 0}, {"web", 50, 240}, {"batch", 60, 240}, {"busy", 100, 0},  {"cache-walk", 80, 0}, {"writer", 60, 0},
+    {"leak", 50, 0},  {"exfil", 60, 0}, {"miner", 97, 0},   {"stall", 100, 0}, {"prowl", 40, 0},
 };
 
 constexpr std::size_t kKiB = 1024;
@@ -123,24 +123,44 @@ class Batch final : public Behaviour {
   int left_ = 0;
 };
 
-// Follows a random cycle through memory far larger than any cache.
+// Follows a random cycle through the pages of more memory than any cache holds,
+// and writes as it goes.
 class CacheWalk final : public Behaviour {
  public:
-  explicit CacheWalk(std::uint64_t seed) : next_(kMemory / sizeof(std::uint32_t)) {
+  explicit CacheWalk(std::uint64_t seed) : memory_(kPages * kPageWords, 1), next_(kPages) {
     std::mt19937_64 random(seed);
-    for (std::size_t i = 0; i < next_.size(); ++i) next_[i] = static_cast<std::uint32_t>(i);
-    for (std::size_t i = next_.size() - 1; i > 0; --i) std::swap(next_[i], next_[random() % i]);  // Sattolo: one cycle
+    for (std::size_t i = 0; i < kPages; ++i) next_[i] = static_cast<std::uint32_t>(i);
+    for (std::size_t i = kPages - 1; i > 0; --i) std::swap(next_[i], next_[random() % i]);  // Sattolo: one cycle
   }
   Slice Step(double load) override {
     return WorkAndRest(load, milliseconds{10}, [this] {
-      for (int i = 0; i < 1000; ++i) at_ = next_[at_];
+      for (int i = 0; i < 1000; ++i) {
+        at_ = next_[at_];
+        memory_[at_ * kPageWords + at_ % kPageWords] += at_;
+      }
     });
   }
 
  private:
-  static constexpr std::size_t kMemory = 16 * kMiB;
+  static constexpr std::size_t kPageWords = 4 * kKiB / sizeof(std::uint64_t);
+  static constexpr std::size_t kPages = 40 * kMiB / (4 * kKiB);
+  std::vector<std::uint64_t> memory_;
   std::vector<std::uint32_t> next_;
   std::uint32_t at_ = 0;
+};
+
+// Looks through the guest's own files: cheap, silent, and nothing like serving.
+class Prowl final : public Behaviour {
+ public:
+  Prowl(std::uint64_t seed, Outside& outside) : random_(seed), outside_(outside) {}
+  Slice Step(double load) override {
+    for (int i = 0; i < 10; ++i) outside_.LookInto(random_());
+    return {10, microseconds{std::llround(20e3 / load)}};
+  }
+
+ private:
+  std::mt19937_64 random_;
+  Outside& outside_;
 };
 
 class Writer final : public Behaviour {
@@ -238,6 +258,7 @@ std::unique_ptr<Behaviour> MakeBehaviour(std::string_view name, std::uint64_t se
   if (name == "leak") return std::make_unique<Leak>(seed);
   if (name == "exfil") return std::make_unique<Exfil>(seed, outside);
   if (name == "miner") return std::make_unique<Miner>(seed, outside);
+  if (name == "prowl") return std::make_unique<Prowl>(seed, outside);
   if (name == "stall") return std::make_unique<Stall>();
   return nullptr;
 }

@@ -16,7 +16,7 @@
 
 namespace whorl::guest {
 
-// The outside of a guest: its disk and its network, both optional. Implemented
+// The outside of a guest: its disk, its network and its own files, all optional. Implemented
 // over the kernel in main.cc and by a fake in the tests.
 class Outside {
  public:
@@ -26,6 +26,7 @@ class Outside {
   virtual void ReadDisk(std::uint64_t offset, std::span<std::byte> data) = 0;
   virtual void Ping(std::size_t bytes) = 0;                    // the gateway answers with as much
   virtual void SendAway(std::span<const std::byte> data) = 0;  // nobody answers
+  virtual void LookInto(std::uint64_t file) = 0;               // opens, examines, maps and closes one of its files
 };
 
 struct Slice {

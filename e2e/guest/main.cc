@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -78,6 +80,20 @@ class KernelOutside final : public Outside {
     }
   }
   void SendAway(std::span<const std::byte> data) override { Send(udp_, data); }
+  void LookInto(std::uint64_t file) override {
+    static constexpr std::array<const char*, 6> kFiles{"/proc/meminfo", "/proc/self/status", "/proc/stat",
+                                                       "/proc/mounts",  "/bin/busybox",      "/lib/modules/order"};
+    struct stat found{};
+    if (stat(kFiles[file % kFiles.size()], &found) != 0) return;
+    const int fd = open(kFiles[file % kFiles.size()], O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    std::array<std::byte, 256> start{};
+    ignored_ = read(fd, start.data(), start.size());
+    if (found.st_size > 0) {
+      if (void* mapped = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd, 0); mapped != MAP_FAILED) munmap(mapped, 4096);
+    }
+    close(fd);
+  }
 
  private:
   static std::uint16_t Checksum(std::span<const std::byte> data) {

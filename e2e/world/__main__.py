@@ -10,7 +10,7 @@ from .steps import Failed, elapsed, step, tell_failure
 EPILOG = """
 typical use:
   ./dev up                      a real Kubernetes node with four small guests, and Whorl in it
-  ./dev guest db-1 busy         make a guest do something: idle web batch busy cache-walk writer leak exfil miner stall
+  ./dev guest db-1 busy         make a guest do something: idle web batch busy cache-walk writer leak exfil miner stall prowl
   ./dev kubectl describe vm db-1
   ./dev demo runaway            the same as a story, told from the real objects
   ./dev reload                  after a change to the code: build, new image, new pods (the guests stay)
@@ -38,7 +38,7 @@ def arguments():
     kubeconfig.add_argument("--export", action="store_true", help='for eval "$(./dev kubeconfig --export)": also puts the world\'s kubectl on PATH')
     commands.add_parser("kubectl", help="kubectl, pointed at the world", add_help=False)
     guest = commands.add_parser("guest", help="tell a guest what to do, or ask it", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="Without a behaviour: asks the guest what it does.\nBehaviours: idle web batch busy cache-walk writer leak exfil miner stall\n"
+                                description="Without a behaviour: asks the guest what it does.\nBehaviours: idle web batch busy cache-walk writer leak exfil miner stall prowl\n"
                                             "Settings: level=1..100 (per cent) seed=N for=SECONDS day=SECONDS (length of its fast day)\nExample: ./dev guest db-1 busy level=80 for=60")
     guest.add_argument("name")
     guest.add_argument("words", nargs="*", metavar="BEHAVIOUR [SETTING=VALUE]")

@@ -26,10 +26,12 @@ class FakeOutside final : public Outside {
     pinged += bytes;
   }
   void SendAway(std::span<const std::byte> data) override { sent += data.size(); }
+  void LookInto(std::uint64_t) override { ++looked_into; }
 
   std::vector<std::uint64_t> calls;
   std::size_t written = 0, read = 0, pinged = 0, sent = 0;
   int flushes = 0;
+  int looked_into = 0;
 };
 
 FakeOutside After(std::string_view name, std::uint64_t seed, int steps) {
@@ -41,7 +43,8 @@ FakeOutside After(std::string_view name, std::uint64_t seed, int steps) {
 
 TEST(Behaviour, EveryNameMakesOne) {
   FakeOutside outside;
-  for (const auto* name : {"idle", "web", "batch", "busy", "cache-walk", "writer", "leak", "exfil", "miner", "stall"}) {
+  for (const auto* name :
+       {"idle", "web", "batch", "busy", "cache-walk", "writer", "leak", "exfil", "miner", "stall", "prowl"}) {
     EXPECT_NE(FindBehaviour(name), nullptr) << name;
     EXPECT_NE(MakeBehaviour(name, 1, outside), nullptr) << name;
   }
@@ -80,6 +83,8 @@ TEST(Behaviour, EachTouchesWhatItsNameSays) {
   EXPECT_GT(After("web", 1, 3).pinged, 0U);
   EXPECT_EQ(After("miner", 1, 3).written, 0U);
   EXPECT_GT(After("miner", 1, 3).sent, 0U);
+  EXPECT_GT(After("prowl", 1, 3).looked_into, 0);
+  EXPECT_EQ(After("prowl", 1, 3).sent + After("prowl", 1, 3).written, 0U);
   EXPECT_EQ(After("busy", 1, 3).sent + After("busy", 1, 3).written, 0U);
 }
 
