@@ -137,6 +137,7 @@ nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   PutText(out, "node", Clip(status.node, 253));
   PutText(out, "policy", Clip(status.policy, 253));
   PutText(out, "summary", Clip(status.summary, 512));
+  PutText(out, "nature", status.nature);
   if (status.mode) out["mode"] = ModeName(*status.mode);
   if (status.state) out["state"] = StateName(*status.state);
   const bool scored = status.state != State::kLearning && status.state != State::kBlind;

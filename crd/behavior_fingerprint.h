@@ -95,6 +95,7 @@ struct BehaviorFingerprintStatus {
   std::optional<State> state = {};
   std::optional<std::uint8_t> score = {};  // left out while Learning or Blind
   std::optional<std::uint8_t> threshold = {};
+  std::string nature = {};  // NatureName(), empty: none
   std::string summary = {};
   std::optional<Time> last_sample = {};
   std::optional<BaselineProgress> baseline = {};

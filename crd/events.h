@@ -22,8 +22,9 @@ enum class EventReason : std::uint8_t {
   kPlanRefused,
   kForeignWriter,
   kBaselineDiscarded,
+  kNatureChanged,
 };
-inline constexpr std::size_t kEventReasonCount = 13;
+inline constexpr std::size_t kEventReasonCount = 14;
 
 struct EventInfo {
   EventReason reason;
@@ -96,6 +97,10 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "not touched.",
      "Nothing after an upgrade or a new key. Else find out who writes to the checkpoint folder of that node; the "
      "message names node and file."},
+    {EventReason::kNatureChanged, "NatureChanged", false, "Score",
+     "An alarm is open and what the VM does looks like something else than before: time has shown more, or the VM "
+     "does something else now.",
+     "docs/reference/natures.md says what each looks like and where to look first."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

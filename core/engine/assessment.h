@@ -8,6 +8,7 @@
 #include "core/base/time.h"
 #include "core/base/units.h"
 #include "core/engine/frame.h"
+#include "core/score/nature.h"
 #include "core/telemetry/features.h"
 
 namespace whorl {
@@ -72,7 +73,8 @@ struct Assessment {
   std::optional<Episode> episode;  // the open one, or the one closed in this tick
   bool episode_opened = false;     // in this tick
   bool episode_closed = false;
-  bool baseline_ready = false;  // learning ended in this tick
+  bool baseline_ready = false;    // learning ended in this tick
+  Nature nature = Nature::kNone;  // of the deviation, while there is one
   std::array<Contribution, kTopContributions> top{};
   std::uint8_t top_count = 0;
   std::optional<MilliCores> cpu_now;        // demand: last second's use

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/score/nature.h"
 #include "crd/text.h"
 #include "tests/crd/schema.h"
 
@@ -25,6 +26,7 @@ BehaviorFingerprintStatus Full() {
   status.state = State::kDeviating;
   status.score = 87;
   status.threshold = 55;
+  status.nature = NatureName(Nature::kRunaway);
   status.summary = "deviates: cpu usage far above usual";
   status.last_sample = kNow;
   status.baseline = ToBaselineProgress(
@@ -71,6 +73,14 @@ TEST(BehaviorFingerprint, FitsTheSchemaAndFillsAllOfIt) {
     for (const char c : path) pointer += c == '.' ? "/" : c == '[' ? "/0" : c == ']' ? "" : std::string(1, c);
     EXPECT_NE(written.find("\"/" + pointer), std::string::npos) << "C++ never writes status." << path;
   });
+}
+
+TEST(BehaviorFingerprint, TakesEveryNatureThereIs) {
+  for (std::size_t i = 0; i < kNatureCount; ++i) {
+    BehaviorFingerprintStatus status;
+    status.nature = NatureName(static_cast<Nature>(i));
+    EXPECT_EQ(ProblemsOf(status), std::vector<std::string>{}) << status.nature;
+  }
 }
 
 TEST(BehaviorFingerprint, LeavesOutWhatIsNotKnown) {

@@ -392,7 +392,14 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
   if (blind && !vm.was_blind) Tell(vm, crd::EventReason::kAgentBlind, BlindNote(report), now);
   vm.was_blind = blind;
   if (assessment.baseline_ready) Tell(vm, crd::EventReason::kBaselineReady, BaselineReadyNote(assessment), now);
-  if (assessment.episode_opened) Tell(vm, crd::EventReason::kBehaviorDeviating, DeviatingNote(report), now);
+  if (assessment.episode_opened) {
+    Tell(vm, crd::EventReason::kBehaviorDeviating, DeviatingNote(report), now);
+    vm.told_nature = assessment.nature;
+  } else if (assessment.nature != vm.told_nature && assessment.nature != Nature::kNone && assessment.episode &&
+             !assessment.episode->closed) {
+    Tell(vm, crd::EventReason::kNatureChanged, NatureChangedNote(assessment, vm.told_nature), now);
+    vm.told_nature = assessment.nature;
+  }
   if (assessment.episode_closed) Tell(vm, crd::EventReason::kBehaviorNormal, NormalNote(assessment), now);
 }
 
@@ -550,6 +557,7 @@ void NodeSession::Tell(const Vm& vm, crd::EventReason reason, std::string note, 
   h.at = at;
   const bool alarm = reason == crd::EventReason::kBehaviorDeviating || reason == crd::EventReason::kBehaviorNormal;
   if (alarm && vm.report.episode) h.distinct = std::to_string(ToUnixMillis(vm.report.episode->opened));
+  if (reason == crd::EventReason::kNatureChanged) h.distinct = NatureName(vm.report.assessment.nature);
   if (reason == crd::EventReason::kPlanRefused) h.distinct = vm.report.refusal;
   happenings_.push_back(std::move(h));
 }

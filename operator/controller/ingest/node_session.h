@@ -84,7 +84,8 @@ class NodeSession {
     std::string moved_to;  // the same while the story of a loan lasts
     int calm_ticks = 0;
     bool was_blind = false;
-    std::string foreign;  // last foreign writer told
+    Nature told_nature = Nature::kNone;  // in the open alarm's last Event
+    std::string foreign;                 // last foreign writer told
     std::uint32_t ticks = 0;
     std::uint32_t looked = 0;    // ticks in which a better baseline was looked for
     SavedBaseline::Rank rank{};  // of the best baseline known here

@@ -119,7 +119,7 @@ VmReport Unwatched(const Resolution& resolution, std::string why) {
 bool Bucket::SameForPeople(const Bucket& other) const {
   return state == other.state && mode == other.mode && lends == other.lends && borrows == other.borrows &&
          node == other.node && refusal == other.refusal && cap == other.cap && episode == other.episode &&
-         held == other.held;
+         nature == other.nature && held == other.held;
 }
 
 Bucket BucketOf(const VmReport& vm, const std::optional<Bucket>& before) {
@@ -140,6 +140,7 @@ Bucket BucketOf(const VmReport& vm, const std::optional<Bucket>& before) {
   b.refusal = vm.refusal;
   b.cap = crd::CapName(vm.resolution.mode.cap);
   b.guard = a.guard.reason;
+  b.nature = a.nature;
   b.held = vm.held;
   if (vm.episode) b.episode = vm.episode->number * 2 + (vm.episode->closed ? 1 : 0);
   return b;
@@ -167,6 +168,7 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
     out.score = a.score;
     out.threshold = a.threshold;
   }
+  out.nature = NatureName(a.nature);
   out.summary = SummaryText(vm);
   if (ToUnixMillis(a.last_sample) > 0) out.last_sample = a.last_sample;
   if (a.learning.samples_needed > 0) out.baseline = crd::ToBaselineProgress(a.learning);

@@ -31,6 +31,7 @@ struct Bucket {
   std::string refusal;
   std::string cap;
   std::string guard;
+  Nature nature = Nature::kNone;
   std::uint64_t episode = 0;
   bool held = false;
   bool operator==(const Bucket&) const = default;

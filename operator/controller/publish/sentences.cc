@@ -14,6 +14,12 @@ std::string UntilText(const std::optional<Time>& until) {
 
 std::string CpuText(const std::optional<MilliCores>& cpu) { return cpu ? crd::Quantity(*cpu) : std::string("unknown"); }
 
+// "; Runaway, it computes without a pause ...": the name to look up and what it means.
+std::string NatureClause(Nature nature) {
+  return nature == Nature::kNone ? std::string()
+                                 : fmt::format("; {}: it {}", NatureName(nature), NatureSentence(nature));
+}
+
 std::string LoanClause(const VmReport& vm) {
   if (vm.borrowed.open()) return fmt::format("; borrows {} of CPU", crd::AmountRange(vm.borrowed.amount));
   if (vm.lent.open()) return fmt::format("; lends {} of CPU it does not need", crd::AmountRange(vm.lent.amount));
@@ -32,8 +38,9 @@ std::string Fitted(std::string text) {
 // As many of the features as fit, at least one: the rest stands in the BehaviorFingerprint.
 std::string DeviatingText(const VmReport& vm) {
   const auto& a = vm.assessment;
-  const auto head =
+  std::string head =
       a.episode ? "Unlike itself since " + crd::TimeText(a.episode->opened) : std::string("Unlike itself");
+  if (a.nature != Nature::kNone) head += fmt::format(", {}", NatureName(a.nature));
   const auto tail = LoanClause(vm) + ".";
   std::string features;
   for (std::size_t i = 0; i < a.top_count && i < a.top.size(); ++i) {
@@ -111,10 +118,17 @@ std::string DeviatingNote(const VmReport& vm) {
     case Mode::kOff: done = "Nothing is changed in mode observe"; break;
   }
   return fmt::format(
-      "Score {} reached the threshold of {}: {}. {}. To stop watching: kubectl annotate {} {} -n {} whorl.dev/mode=off "
+      "Score {} reached the threshold of {}{}: {}. {}. To stop watching: kubectl annotate {} {} -n {} "
+      "whorl.dev/mode=off "
       "--overwrite",
-      a.score ? fmt::to_string(*a.score) : std::string("unknown"), a.threshold, FeaturesText(a), done,
-      vm.resolution.subject.patchable() ? "vm" : "vmi", vm.resolution.subject.name, vm.resolution.subject.ns);
+      a.score ? fmt::to_string(*a.score) : std::string("unknown"), a.threshold, NatureClause(a.nature), FeaturesText(a),
+      done, vm.resolution.subject.patchable() ? "vm" : "vmi", vm.resolution.subject.name, vm.resolution.subject.ns);
+}
+
+std::string NatureChangedNote(const Assessment& assessment, Nature before) {
+  return fmt::format("Looks like {} now{}: it {}; {}.", NatureName(assessment.nature),
+                     before == Nature::kNone ? "" : fmt::format(", not {}", NatureName(before)),
+                     NatureSentence(assessment.nature), FeaturesText(assessment));
 }
 
 std::string NormalNote(const Assessment& assessment) {

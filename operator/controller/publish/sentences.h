@@ -27,6 +27,8 @@ std::string SummaryText(const VmReport& vm);
 
 std::string BaselineReadyNote(const Assessment& assessment);
 std::string DeviatingNote(const VmReport& vm);
+// An open alarm looks like something else than what was last told.
+std::string NatureChangedNote(const Assessment& assessment, Nature before);
 std::string NormalNote(const Assessment& assessment);
 std::string BlindNote(const VmReport& vm);
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);

@@ -76,6 +76,19 @@ TEST(SummaryText, IsOneSentenceThatNamesWhatIsUnusual) {
   EXPECT_THAT(SummaryText(vm), HasSubstr("no whorl-agent runs"));
 }
 
+TEST(Nature, StandsInTheStatusTheSummaryAndTheEvent) {
+  auto vm = Seen(State::kDeviating, 80);
+  EXPECT_TRUE(ToFingerprint(vm, std::nullopt, {}, Time{}).nature.empty());
+  const auto before = Of(vm);
+  vm.assessment.nature = Nature::kMinerLike;
+  EXPECT_FALSE(before.SameForPeople(Of(vm))) << "it is written at once";
+  EXPECT_EQ(ToFingerprint(vm, std::nullopt, {}, Time{}).nature, "MinerLike");
+  EXPECT_THAT(SummaryText(vm), HasSubstr("Unlike itself, MinerLike: cpu usage"));
+  EXPECT_THAT(DeviatingNote(vm), HasSubstr("threshold of 52; MinerLike: it computes without a pause"));
+  EXPECT_THAT(NatureChangedNote(vm.assessment, Nature::kRunaway), HasSubstr("Looks like MinerLike now, not Runaway"));
+  EXPECT_THAT(NatureChangedNote(vm.assessment, Nature::kNone), Not(HasSubstr("not ")));
+}
+
 TEST(SummaryText, FitsWhatKubectlDescribeShowsOfAnAnnotation) {
   auto vm = Seen(State::kDeviating, 80);
   vm.assessment.episode = Episode{1, FromUnixMillis(1'700'000'000'000), std::nullopt, 80};
