@@ -13,6 +13,7 @@ the recorded figures were made.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -74,9 +75,25 @@ def quantile(before, after, q):
     return None, total
 
 
+# Whose time passes between a frame in hand and its receipt: the controller's link and the agent's servers of calls.
+THREADS = (("controller", "whorl-controller", "link-"), ("agent", "whorl-agent", "grpcpp_sync"))
+
+
+def ran_and_waited():
+    """Milliseconds that those threads have run, and have been ready to run without a processor, since they began."""
+    ran = waited = 0
+    for component, program, name in THREADS:
+        for task in pathlib.Path(f"/proc/{scene.pid_in(component, program)}/task").iterdir():
+            with contextlib.suppress(OSError):
+                if (task / "comm").read_text().startswith(name):
+                    run_ns, wait_ns, _ = map(int, (task / "schedstat").read_text().split())
+                    ran, waited = ran + run_ns / 1e6, waited + wait_ns / 1e6
+    return ran, waited
+
+
 def latency(seconds):
     print(f"latency: {len(scene.ALL_VMS)} guests, {seconds} s, db-1 busy and idle in turn so that limits move")
-    before = metrics("controller")
+    before, ran_before = metrics("controller"), ran_and_waited()
     end = time.monotonic() + seconds
     busy = False
     while time.monotonic() < end:
@@ -85,11 +102,14 @@ def latency(seconds):
         time.sleep(min(20, max(0.0, end - time.monotonic())))
         print(f"  {max(0, end - time.monotonic()):.0f} s left", flush=True)
     scene.tell("db-1", "idle")
-    after = metrics("controller")
+    after, ran_after = metrics("controller"), ran_and_waited()
     for name, limit, what in (("whorl_sample_to_limit_seconds", 1.2, "kernel sample to limit in force, p99"), ("whorl_plan_seconds", 0.005, "of which compute and I/O, p99")):
         value, n = quantile(histogram(before, name), histogram(after, name), 0.99)
         median, _ = quantile(histogram(before, name), histogram(after, name), 0.5)
-        report(what, value, "s", limit, f"p50 {median:.4g} s, {n:.0f} plans" if median is not None else "no plan was applied")
+        few = "; of so few the p99 is the slowest" if n < 200 else ""
+        report(what, value, "s", limit, f"p50 {median:.4g} s, {n:.0f} plans{few}" if median is not None else "no plan was applied")
+    ran, waited = (b - a for a, b in zip(ran_before, ran_after))
+    print(f"        per plan the threads it passes through ran {ran / max(n, 1):.2f} ms and waited {waited / max(n, 1):.2f} ms for a processor; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def ticks(pid):
