@@ -23,8 +23,9 @@ enum class EventReason : std::uint8_t {
   kForeignWriter,
   kBaselineDiscarded,
   kNatureChanged,
+  kBaselineBootstrapped,
 };
-inline constexpr std::size_t kEventReasonCount = 14;
+inline constexpr std::size_t kEventReasonCount = 15;
 
 struct EventInfo {
   EventReason reason;
@@ -101,6 +102,10 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "An alarm is open and what the VM does looks like something else than before: time has shown more, or the VM "
      "does something else now.",
      "docs/reference/natures.md says what each looks like and where to look first."},
+    {EventReason::kBaselineBootstrapped, "BaselineBootstrapped", false, "Learn",
+     "Usual levels and the hours of the week were taken from the history in Prometheus, so learning is shorter. The "
+     "message says how much of it there was. Where there was none, the condition Learned says why.",
+     "Nothing. See docs/how-to/bootstrap-from-prometheus.md."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

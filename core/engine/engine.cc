@@ -29,6 +29,11 @@ constexpr double kWeightPerVcpu = 100;
 // again therefore fades.
 constexpr double kBonusSeconds = 600;
 
+// A history of so many hours counts half, and a whole one as much as so many
+// samples: averages of minutes give a level to begin at and no more.
+constexpr float kPriorHours = 24;
+constexpr float kPriorSamples = 20;
+
 constexpr std::size_t kCacheLine = 64;
 // Below this nobody asks why.
 constexpr std::uint8_t kExplainFrom = 20;
@@ -569,6 +574,32 @@ Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
   s.vms[Slot(vm)].baseline.Stagger(s.PaceOf(Slot(vm)));
   s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
   s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;
+  return {};
+}
+
+Status Engine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  VmState& state = s.vms[Slot(vm)];
+  Baseline& baseline = state.baseline;
+  if (baseline.learnt) return Fail(Code::kConflict, "the VM has learnt by itself what is usual");
+  double trust = 0;
+  for (std::size_t f = 0; f < kFeatureCount; ++f) {
+    if (!prior.known.Has(static_cast<Feature>(f))) continue;
+    const auto& known = prior.feature[f];
+    const float part = known.hours / (known.hours + kPriorHours);
+    trust = std::max(trust, static_cast<double>(part));
+    // Shrunk together with what was seen since the VM was enrolled.
+    const float weight = part * kPriorSamples;
+    const float own = baseline.scaling.count[f], both = own + weight;
+    const auto mix = [&](float ours, float theirs) { return (own * ours + weight * theirs) / both; };
+    baseline.scaling.center.Set(f, mix(baseline.scaling.center[f], known.level));
+    baseline.scaling.spread_squared.Set(f, mix(baseline.scaling.spread_squared[f], known.spread * known.spread));
+    baseline.scaling.count.Set(f, both);
+  }
+  // Learning is shorter by half at most; its samples are the VM's own seconds.
+  const double goal_ms = static_cast<double>(state.goal.time.count()) * 1000;
+  baseline.learnt_ms += static_cast<std::int64_t>(0.5 * trust * goal_ms);
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/base/result.h"
+#include "core/baseline/bootstrap.h"
 #include "core/engine/assessment.h"
 #include "core/engine/frame.h"
 #include "core/engine/plan.h"
@@ -68,6 +69,11 @@ class Engine {
   // kCorrupt or kUnsupported leave the VM's learning as it was.
   Result<std::string> SaveBaseline(VmHandle vm) const;
   Status LoadBaseline(VmHandle vm, std::string_view blob);
+
+  // Takes what somebody else's history says of the VM as a prior of its
+  // baseline. Learning stays visible and is shortened. kConflict when the VM
+  // has learnt by itself already: a history that comes late is not needed.
+  Status BootstrapBaseline(VmHandle vm, const HistoryPrior& prior);
 
  private:
   struct State;

@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "operator/controller/bootstrap/historian.h"
+#include "operator/controller/bootstrap/prometheus.h"
 #include "operator/controller/controller.h"
 #include "operator/controller/http/metrics.h"
 #include "operator/controller/http/server.h"
@@ -56,6 +58,8 @@ int main(int argc, char** argv) {
   std::string log_level = "info";
   std::string checkpoint_key = "/etc/whorl/checkpoint-key/key";
   int agent_port = 7443;
+  whorl::controller::PrometheusOptions prometheus_options;
+  int history_days = 14;
 
   CLI::App app{kAbout, "whorl-controller"};
   app.add_option("--namespace", ns, "Namespace of the leader Lease and of our agents")->capture_default_str();
@@ -72,6 +76,14 @@ int main(int argc, char** argv) {
   app.add_option("--checkpoint-key", checkpoint_key,
                  "File with the key that baselines are sealed with before nodes keep them; the same for all replicas")
       ->capture_default_str();
+  app.add_option("--prometheus", prometheus_options.url,
+                 "URL of a Prometheus whose history a new VM's baseline starts from; none by default");
+  app.add_option("--prometheus-token-file", prometheus_options.token_file,
+                 "Bearer token for it, read anew while running; https only");
+  app.add_option("--prometheus-ca-file", prometheus_options.ca_file, "CA bundle (PEM) for it; else the machine's own");
+  app.add_option("--prometheus-days", history_days, "How far back to look")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 90));
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
@@ -114,7 +126,20 @@ int main(int argc, char** argv) {
   auto lease_client = whorl::kube::Client::Connect(*config, client_options, clock);
   if (!lease_client) return Refuse(lease_client.error());
 
+  std::unique_ptr<PrometheusClient> prometheus;
+  std::unique_ptr<Historian> historian;
+  if (!prometheus_options.url.empty()) {
+    auto connected = PrometheusClient::Connect(prometheus_options, clock);
+    if (!connected) return Refuse(connected.error());
+    prometheus = std::move(*connected);
+    Historian::Options history;
+    history.past = whorl::Seconds{86'400} * history_days;
+    historian = std::make_unique<Historian>(*prometheus, clock, history);
+    spdlog::info("new VMs begin from the last {} days in Prometheus {}", history_days, prometheus->url());
+  }
+
   ControllerOptions options;
+  options.history = historian.get();
   options.ns = ns;
   options.replica = Environment("POD_NAME");
   if (options.replica.empty()) options.replica = HostName();
@@ -133,11 +158,13 @@ int main(int argc, char** argv) {
   if (!server) return Refuse(server.error());
 
   spdlog::info("whorl-controller {} at {}, metrics on {}", options.identity, config->origin, metrics_listen);
+  if (historian) historian->Start();
   controller.Start();
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("signal {}: stopping", signal_number);
   controller.Stop();
+  if (historian) historian->Stop();
   spdlog::info("stopped");
   return 0;
 }

@@ -29,7 +29,8 @@ struct ClusterConfig {
   std::string token;       // fixed bearer token
   std::string token_file;  // wins over `token`; read again while running
   std::string default_namespace;
-  std::string origin;  // where this came from, for messages: "kubeconfig /x, context y"
+  std::string origin;               // where this came from, for messages: "kubeconfig /x, context y"
+  std::string peer = "API server";  // what stands at the other end, for messages
 };
 
 // What config loading asks of its surroundings; tests give their own.

@@ -17,7 +17,7 @@ std::string_view MethodName(Method method) {
 
 Error ConnectionError(ConnectionTrouble trouble, const ClusterConfig& config, const std::string& detail) {
   const auto message = [&](const std::string& reason, const std::string& remedy) {
-    return "API server " + config.server + ": " + reason + (detail.empty() ? "" : " (" + detail + ")") +
+    return config.peer + " " + config.server + ": " + reason + (detail.empty() ? "" : " (" + detail + ")") +
            (remedy.empty() ? "" : "; " + remedy);
   };
   const auto where = config.origin.empty() ? std::string("the configuration") : config.origin;

@@ -27,7 +27,7 @@ NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, Base
       listener_(listener),
       clock_(clock),
       options_(options),
-      session_(node_, bank),
+      session_(node_, bank, options_.history),
       keeper_(node_, options_.seal, bank, options_.checkpoints) {}
 
 NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, BaselineBank& bank, LinkListener& listener,

@@ -49,6 +49,7 @@ class NodeLink {
     int agent_port = 7443;
     const CheckpointSeal* seal = nullptr;  // must outlive the link; null: no checkpoints are kept
     CheckpointKeeper::Options checkpoints = {};
+    History* history = nullptr;  // must outlive the link
   };
 
   // All references must outlive it.

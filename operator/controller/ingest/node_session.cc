@@ -36,7 +36,8 @@ bool Above(const ReadLimit& a, const ReadLimit& b) {
 
 }  // namespace
 
-NodeSession::NodeSession(std::string node, BaselineBank& bank) : node_(std::move(node)), bank_(bank) {
+NodeSession::NodeSession(std::string node, BaselineBank& bank, History* history)
+    : node_(std::move(node)), bank_(bank), history_(history) {
   report_.node = node_;
 }
 
@@ -117,8 +118,31 @@ void NodeSession::EnterEngine(Vm& vm, Time now) {
   by_handle_[*handle] = vm.row.subject.uid;
   vm.rank = {};
   vm.looked = 0;
+  vm.loaded = false;
+  vm.unsaved = 0;
   LoadBetter(vm, now);
   bank_.Want(vm.row.subject.uid, node_);
+}
+
+void NodeSession::ConsultHistory(Vm& vm, Time now) {
+  if (!history_) return;
+  if (!vm.awaits_history) {
+    if (vm.loaded || ++vm.unsaved != kAskHistoryAfter) return;
+    history_->Ask(vm.row.subject);
+    vm.awaits_history = true;
+    return;
+  }
+  auto answer = history_->Take(vm.row.subject.uid);
+  if (!answer) return;
+  vm.awaits_history = false;
+  if (vm.loaded) return;  // its own past came meanwhile
+  auto taken = *answer ? engine_.BootstrapBaseline(*vm.handle, (*answer)->prior) : Fail(answer->error());
+  if (!taken) {
+    vm.report.no_history = taken.error().message;
+    return;
+  }
+  vm.report.no_history.clear();
+  Tell(vm, crd::EventReason::kBaselineBootstrapped, BootstrappedNote((*answer)->prior, (*answer)->warnings), now);
 }
 
 void NodeSession::LoadBetter(Vm& vm, Time now) {
@@ -133,7 +157,9 @@ void NodeSession::LoadBetter(Vm& vm, Time now) {
     bank_.Drop(uid);
     rejected_.push_back(uid);
     Discarded(uid, loaded.error().message, now);
+    return;
   }
+  vm.loaded = true;
 }
 
 void NodeSession::Bank(Vm& vm, Time now) {
@@ -182,6 +208,8 @@ void NodeSession::LeaveEngine(Vm& vm, Time now) {
     Restored(vm, "the VM is no longer partitioned on this node; the value found before Whorl is back", now);
   if (!vm.handle) return;
   Bank(vm, now);
+  if (vm.awaits_history) history_->Forget(vm.row.subject.uid);
+  vm.awaits_history = false;
   engine_.Withdraw(*vm.handle);
   by_handle_.erase(*vm.handle);
   vm.handle.reset();
@@ -310,9 +338,12 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   }
 
   for (auto& [uid, vm] : vms_) {
-    if (!vm.handle || vm.looked >= kLateBaseline) continue;
-    LoadBetter(vm, now);
-    if (++vm.looked == kLateBaseline) bank_.EndWant(uid);
+    if (!vm.handle) continue;
+    if (vm.looked < kLateBaseline) {
+      LoadBetter(vm, now);
+      if (++vm.looked == kLateBaseline) bank_.EndWant(uid);
+    }
+    ConsultHistory(vm, now);
   }
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);

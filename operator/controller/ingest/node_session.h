@@ -10,6 +10,7 @@
 
 #include "core/engine/engine.h"
 #include "operator/api/node.pb.h"
+#include "operator/controller/bootstrap/history.h"
 #include "operator/controller/enrol/assign.h"
 #include "operator/controller/ingest/baseline_bank.h"
 #include "operator/controller/ingest/capacity.h"
@@ -26,8 +27,9 @@ namespace api = whorl::node::v1;
 // the node's link.
 class NodeSession {
  public:
-  // `bank` must outlive it.
-  NodeSession(std::string node, BaselineBank& bank);
+  // `bank` and `history` must outlive it. Without history a VM that is new here
+  // learns from nothing.
+  NodeSession(std::string node, BaselineBank& bank, History* history = nullptr);
 
   // A new connection to the agent.
   void Connected(const api::NodeDescription& description);
@@ -66,6 +68,8 @@ class NodeSession {
 
   static constexpr Seconds kBlindAfter{5};
   static constexpr std::uint32_t kLateBaseline = 300;  // ticks after entering
+  // History is asked for when no saved baseline has come by then.
+  static constexpr std::uint32_t kAskHistoryAfter = 20;
 
  private:
   // How far a VM's limit is from its usual one, so that each move is told once.
@@ -89,6 +93,9 @@ class NodeSession {
     std::uint32_t ticks = 0;
     std::uint32_t looked = 0;    // ticks in which a better baseline was looked for
     SavedBaseline::Rank rank{};  // of the best baseline known here
+    bool loaded = false;         // learning goes on from a saved baseline
+    std::uint32_t unsaved = 0;   // ticks in which no saved baseline came
+    bool awaits_history = false;
   };
 
   VmSpec SpecOf(const Vm& vm) const;
@@ -96,6 +103,7 @@ class NodeSession {
   void LoadBetter(Vm& vm, Time now);
   void Bank(Vm& vm, Time now);
   void LeaveEngine(Vm& vm, Time now);
+  void ConsultHistory(Vm& vm, Time now);
   void SetCapacity(const api::Frame& frame);
   void Assess(Time now);
   void AssessVm(Vm& vm, const Assessment& assessment, Time now);
@@ -109,6 +117,7 @@ class NodeSession {
 
   const std::string node_;
   BaselineBank& bank_;
+  History* const history_;
   Engine engine_;
   std::shared_ptr<const NodeAssignment> assignment_;
   std::map<std::string, Vm> vms_;                        // by subject uid

@@ -46,6 +46,7 @@ struct VmReport {
   LoanSpan borrowed;
   bool held = false;         // a limit or weight of ours is in force
   std::string blind_reason;  // Blind only: which input is missing
+  std::string no_history;    // why learning began from nothing, although a source of history is set
   std::string refusal;       // why the agent would not do the last directive; empty = it did
   std::string refusal_message;
 };

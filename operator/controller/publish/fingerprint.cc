@@ -65,7 +65,8 @@ crd::Condition Learned(const VmReport& vm) {
   }
   return Make(crd::kLearned, false, "Learning",
               baseline.missing.empty() ? std::string("what is usual for this VM is not known yet")
-                                       : "still needs " + baseline.missing,
+                                       : "still needs " + baseline.missing +
+                                             (vm.no_history.empty() ? "" : "; without history: " + vm.no_history),
               vm.resolution.generation);
 }
 

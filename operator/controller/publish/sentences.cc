@@ -106,6 +106,18 @@ std::string BaselineReadyNote(const Assessment& assessment) {
       assessment.learning.samples, DurationText(assessment.learning.elapsed), assessment.threshold);
 }
 
+std::string BootstrappedNote(const HistoryPrior& prior, const std::vector<std::string>& warnings) {
+  const auto span = std::chrono::duration_cast<Seconds>(prior.to - prior.from);
+  const auto days = span / std::chrono::hours(24);
+  auto note = fmt::format(
+      "Began from {} of history in Prometheus, until {}: the usual levels of {} of {} features and {:.1f} weeks of the "
+      "hours of the week. How the VM varies from second to second is still learnt here, in a shorter learning phase.",
+      days >= 2 ? fmt::format("{} days", days) : DurationText(span), crd::TimeText(prior.to), prior.known.count(),
+      kFeatureCount, prior.week.weeks());
+  if (!warnings.empty()) note += " Prometheus warns that it may be incomplete: " + warnings.front();
+  return note;
+}
+
 std::string DeviatingNote(const VmReport& vm) {
   const auto& a = vm.assessment;
   std::string_view done;

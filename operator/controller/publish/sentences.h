@@ -3,9 +3,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/base/units.h"
+#include "core/baseline/bootstrap.h"
 #include "core/engine/assessment.h"
 #include "operator/controller/enrol/resolve.h"
 #include "operator/controller/ingest/report.h"
@@ -26,6 +28,7 @@ std::string DurationText(Seconds duration);
 std::string SummaryText(const VmReport& vm);
 
 std::string BaselineReadyNote(const Assessment& assessment);
+std::string BootstrappedNote(const HistoryPrior& prior, const std::vector<std::string>& warnings);
 std::string DeviatingNote(const VmReport& vm);
 // An open alarm looks like something else than what was last told.
 std::string NatureChangedNote(const Assessment& assessment, Nature before);

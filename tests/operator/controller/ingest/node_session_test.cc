@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 
 // A session and its node, run second by second.
 struct World {
-  explicit World(std::vector<Resolution> rows) {
+  explicit World(std::vector<Resolution> rows, History* history = nullptr) : session("node-1", bank, history) {
     for (const auto& row : rows) node.Add(row.enrolment->pod_uid, ++seed);
     Assign(std::move(rows));
   }
@@ -59,7 +59,7 @@ struct World {
 
   fake::FakeNode node{"node-1"};
   BaselineBank bank;
-  NodeSession session{"node-1", bank};
+  NodeSession session;
   std::uint64_t epoch = 3;
   std::uint64_t seed = 0;
   std::vector<Happening> told;
@@ -80,6 +80,61 @@ TEST(NodeSession, LearnsAndSaysOnceThatItHas) {
   EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
   EXPECT_TRUE(world.Of("db-1").assessment.score.has_value());
   EXPECT_EQ(world.Told("db-1", crd::EventReason::kBaselineReady).size(), 1u);
+}
+
+// Has an answer ready from the moment it is given one.
+struct FakeHistory final : History {
+  void Ask(const Subject& vm) override { asked.push_back(vm.name); }
+  std::optional<Result<HistoryAnswer>> Take(const std::string&) override { return std::exchange(answer, std::nullopt); }
+  void Forget(const std::string& uid) override { forgotten.push_back(uid); }
+  std::optional<Result<HistoryAnswer>> answer;
+  std::vector<std::string> asked;
+  std::vector<std::string> forgotten;
+};
+
+TEST(NodeSession, BeginsFromHistoryAndSaysSo) {
+  FakeHistory history;
+  World world({MakeRow("db-1", Mode::kObserve)}, &history);
+  world.Run(NodeSession::kAskHistoryAfter);
+  EXPECT_EQ(history.asked, std::vector<std::string>{"db-1"});
+  const auto before = world.Of("db-1").assessment.learning.percent;
+  HistoryAnswer answer;
+  answer.prior.known.Set(Feature::kCpuUsage);
+  answer.prior.feature[0] = {2.0f, 0.3f, 300};
+  answer.prior.to = answer.prior.from + std::chrono::hours(24 * 13);
+  answer.warnings = {"a store was away"};
+  history.answer = answer;
+  world.Run(3);
+  const auto told = world.Told("db-1", crd::EventReason::kBaselineBootstrapped);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0].note, HasSubstr("13 days of history"));
+  EXPECT_THAT(told[0].note, HasSubstr("a store was away"));
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kLearning) << "shortened, not left out";
+  EXPECT_GE(world.Of("db-1").assessment.learning.percent, before);
+  world.Run(kLearn);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+}
+
+TEST(NodeSession, LearnsWithoutHistoryAndSaysWhy) {
+  FakeHistory history;
+  World world({MakeRow("db-1", Mode::kObserve)}, &history);
+  history.answer = Result<HistoryAnswer>(Fail(Code::kUnavailable, "Prometheus x: cannot connect"));
+  world.Run(NodeSession::kAskHistoryAfter + 1);
+  EXPECT_EQ(world.Of("db-1").no_history, "Prometheus x: cannot connect");
+  EXPECT_TRUE(world.Told("db-1", crd::EventReason::kBaselineBootstrapped).empty());
+  world.Run(kLearn);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+}
+
+TEST(NodeSession, AsksForNoHistoryOfAVmWhoseBaselineItHas) {
+  FakeHistory history;
+  World world({MakeRow("db-1", Mode::kObserve)}, &history);
+  world.Run(kLearn);
+  world.Assign({});
+  EXPECT_EQ(history.forgotten, std::vector<std::string>{"db-1-uid"});
+  world.Assign({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  EXPECT_EQ(history.asked.size(), 1u);
 }
 
 TEST(NodeSession, SendsNoPlanForVmsThatAreOnlyObserved) {
