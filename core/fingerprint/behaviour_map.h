@@ -42,7 +42,7 @@ struct BehaviourMap {
 };
 
 struct MapOptions {
-  TsneOptions tsne;
+  TsneOptions tsne = {};
   std::size_t landmarks = kMostTsnePoints;  // at most kMostTsnePoints
   float unchanged = 0.05f;         // a VM's behaviour, in radii of the fleet, up to which it counts as the same
   float most_displacement = 0.1f;  // mean of unchanged landmarks, in radii of the map ...

@@ -38,6 +38,14 @@ Publisher::Options PublisherOptions(const ControllerOptions& options) {
   return out;
 }
 
+std::vector<FleetName> FleetOf(const std::vector<Resolution>& rows) {
+  std::vector<FleetName> fleet;
+  for (const auto& row : rows) {
+    if (row.enrolment) fleet.push_back({row.subject.uid, row.subject.ns, row.subject.name, row.enrolment->node});
+  }
+  return fleet;
+}
+
 }  // namespace
 
 Controller::Controller(kube::Client& client, kube::Client& lease_client, kube::WaitingClock& clock, DialNode dial,
@@ -59,13 +67,16 @@ Controller::Controller(kube::Client& client, kube::Client& lease_client, kube::W
           },
           [this] { return leadership_.Current().leading; }, clock, PublisherOptions(options_),
           [this](std::string_view kind, bool ok) { metrics_.OnStatusWrite(kind, ok); }),
-      watcher_(client, clock, options_.ns, [this] {
-        {
-          std::scoped_lock lock(mu_);
-          dirty_ = true;
-        }
-        changed_.notify_all();
-      }) {}
+      watcher_(client, clock, options_.ns,
+               [this] {
+                 {
+                   std::scoped_lock lock(mu_);
+                   dirty_ = true;
+                 }
+                 changed_.notify_all();
+               }),
+      map_(bank_, clock,
+           [this](const FleetPicture& picture, std::chrono::microseconds took) { metrics_.OnMap(picture, took); }) {}
 
 Controller::~Controller() { Stop(); }
 
@@ -84,6 +95,7 @@ void Controller::Start() {
   elector_.Start();
   recorder_.Start();
   publisher_.Start();
+  map_.Start();
   thread_ = std::jthread([this](std::stop_token stop) {
     pthread_setname_np(pthread_self(), "reconcile");
     Reconcile(stop);
@@ -95,6 +107,7 @@ void Controller::Stop() {
   thread_.request_stop();
   thread_.join();
   for (auto& [name, linked] : links_) linked.link->RequestStop();
+  map_.Stop();
   links_.clear();  // each ends its stream; the agents hold on until the lease ends or the next leader comes
   publisher_.Stop();
   recorder_.Stop();
@@ -150,6 +163,7 @@ void Controller::RunPass() {
   }
   bank_.SetWatched(std::move(watched), clock_.Monotonic());
   auto nodes = Assign(view, rows);
+  map_.SetFleet(lead.leading ? FleetOf(rows) : std::vector<FleetName>{});
   std::size_t enrolled = 0;
   for (auto& [name, assignment] : nodes) {
     enrolled += assignment.vms.size();

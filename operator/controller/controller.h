@@ -14,6 +14,7 @@
 #include "operator/controller/ingest/baseline_bank.h"
 #include "operator/controller/ingest/node_link.h"
 #include "operator/controller/lead/leadership.h"
+#include "operator/controller/map/map_keeper.h"
 #include "operator/controller/publish/publisher.h"
 #include "operator/controller/watch/watcher.h"
 #include "operator/kube/client.h"
@@ -34,7 +35,8 @@ struct ControllerOptions {
 
 // Puts the parts together: the watcher's changes become a pass (resolve,
 // assign), the pass goes to the links and the publisher, what the links report
-// goes to publisher, events and metrics. Thread-safe where a comment says so.
+// goes to publisher, events and metrics, and what they have learnt now and then
+// becomes a map of the fleet. Thread-safe where a comment says so.
 class Controller final : public LinkListener {
  public:
   // All references must outlive it. `client` for watches and writes, `lease_client`
@@ -49,6 +51,8 @@ class Controller final : public LinkListener {
   void Stop();
   // Empty when synced and the Lease is known, else what is missing. Any thread.
   std::string NotReady() const;
+  // Where the VMs stand beside each other. Any thread.
+  const MapKeeper& map() const { return map_; }
 
  private:
   void OnReport(NodeReport report, std::vector<Happening> happenings) override;
@@ -72,6 +76,7 @@ class Controller final : public LinkListener {
   KubeWriter writer_;
   Publisher publisher_;
   Watcher watcher_;
+  MapKeeper map_;
 
   // The reconciling thread only, until it has ended.
   struct Linked {

@@ -17,6 +17,7 @@
 #include "operator/controller/http/metrics.h"
 #include "operator/controller/http/server.h"
 #include "operator/controller/ingest/node_client.h"
+#include "operator/controller/map/pages.h"
 #include "operator/kube/config.h"
 
 namespace {
@@ -57,6 +58,8 @@ int main(int argc, char** argv) {
   std::string kubeconfig;
   std::string log_level = "info";
   std::string checkpoint_key = "/etc/whorl/checkpoint-key/key";
+  // Where Debian's libjs-chart.js puts it.
+  std::string chart_js = "/usr/share/javascript/chart.js/chart.min.js";
   int agent_port = 7443;
   whorl::controller::PrometheusOptions prometheus_options;
   int history_days = 14;
@@ -66,7 +69,7 @@ int main(int argc, char** argv) {
   app.add_option("--tls-dir", tls_dir,
                  "Folder with tls.crt and tls.key (for controller.whorl) and ca.crt, read anew for each connection")
       ->capture_default_str();
-  app.add_option("--metrics-listen", metrics_listen, "Address and port of /metrics, /livez and /readyz")
+  app.add_option("--metrics-listen", metrics_listen, "Address and port of /metrics, /livez, /readyz and /map.html")
       ->capture_default_str();
   app.add_option("--kubeconfig", kubeconfig,
                  "Kubeconfig to use; else KUBECONFIG, else the pod's service account, else ~/.kube/config");
@@ -84,6 +87,9 @@ int main(int argc, char** argv) {
   app.add_option("--prometheus-days", history_days, "How far back to look")
       ->capture_default_str()
       ->check(CLI::Range(1, 90));
+  app.add_option("--chart-js", chart_js,
+                 "File of Chart.js 3, which /map.html draws with; without it there is no drawing")
+      ->capture_default_str();
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
@@ -153,8 +159,9 @@ int main(int argc, char** argv) {
   }
 
   Controller controller(**client, **lease_client, clock, dial, metrics, options);
-  auto server =
-      HttpServer::Start(metrics_listen, {[&] { return metrics.Render(); }, [&] { return controller.NotReady(); }});
+  auto server = HttpServer::Start(
+      metrics_listen,
+      {[&] { return metrics.Render(); }, [&] { return controller.NotReady(); }, MapPages(controller.map(), chart_js)});
   if (!server) return Refuse(server.error());
 
   spdlog::info("whorl-controller {} at {}, metrics on {}", options.identity, config->origin, metrics_listen);

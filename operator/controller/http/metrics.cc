@@ -85,9 +85,26 @@ struct Metrics::Impl {
           .Register(registry);
   prometheus::Family<prometheus::Gauge>& enrolled =
       BuildGauge().Name("whorl_enrolled_vms").Help("VMs that are opted in and run.").Register(registry);
+  prometheus::Family<prometheus::Gauge>& map_vms =
+      BuildGauge().Name("whorl_map_vms").Help("VMs on the behaviour map.").Register(registry);
+  prometheus::Family<prometheus::Gauge>& map_cohorts =
+      BuildGauge().Name("whorl_map_cohorts").Help("Cohorts of VMs that behave alike.").Register(registry);
+  prometheus::Family<prometheus::Gauge>& map_displacement =
+      BuildGauge()
+          .Name("whorl_map_displacement")
+          .Help("How far VMs whose behaviour did not change moved with the last map, in radii of the map.")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& map_seconds =
+      BuildGauge().Name("whorl_map_seconds").Help("Time the last behaviour map took to draw.").Register(registry);
+  prometheus::Family<prometheus::Counter>& maps =
+      BuildCounter()
+          .Name("whorl_maps_total")
+          .Help("Behaviour maps drawn; refused: it would have moved without a cause.")
+          .Register(registry);
 
   mutable std::mutex mu;
-  std::map<std::string, NodeReport> nodes;  // under mu
+  std::map<std::string, NodeReport> nodes;                         // under mu
+  std::optional<std::chrono::steady_clock::time_point> map_drawn;  // under mu
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
@@ -127,6 +144,15 @@ void Metrics::SetLeader(bool leader, std::uint64_t epoch) {
   impl_->epoch.Add({}).Set(static_cast<double>(epoch));
 }
 void Metrics::SetEnrolled(std::size_t vms) { impl_->enrolled.Add({}).Set(static_cast<double>(vms)); }
+void Metrics::OnMap(const FleetPicture& picture, std::chrono::microseconds took) {
+  impl_->map_vms.Add({}).Set(static_cast<double>(picture.map.places.size()));
+  impl_->map_cohorts.Add({}).Set(static_cast<double>(picture.cohorts.models.size()));
+  impl_->map_displacement.Add({}).Set(static_cast<double>(picture.map.displacement));
+  impl_->map_seconds.Add({}).Set(SecondsOf(took));
+  impl_->maps.Add({{"result", picture.map.refused ? "refused" : "drawn"}}).Increment();
+  std::scoped_lock lock(impl_->mu);
+  impl_->map_drawn = std::chrono::steady_clock::now();
+}
 
 std::string Metrics::Render() const {
   auto score =
@@ -142,8 +168,12 @@ std::string Metrics::Render() const {
   auto capacity = Gauge("whorl_node_cpu_capacity_cores", "CPU of the node that may be partitioned.");
   auto loans = Gauge("whorl_loans_open", "Loans that hold now.");
   auto connected = Gauge("whorl_agent_connected", "1 while the node's agent sends frames.");
+  auto map_age = Gauge("whorl_map_age_seconds", "Time since the behaviour map was drawn; absent before the first one.");
   {
     std::scoped_lock lock(impl_->mu);
+    if (impl_->map_drawn) {
+      Add(map_age, {}, std::chrono::duration<double>(std::chrono::steady_clock::now() - *impl_->map_drawn).count());
+    }
     for (const auto& [name, node] : impl_->nodes) {
       const Labels node_label{{"node", name}};
       Add(connected, node_label, node.connected ? 1 : 0);
@@ -171,8 +201,8 @@ std::string Metrics::Render() const {
     }
   }
   auto families = impl_->registry.Collect();
-  for (auto* family :
-       {&score, &state, &learned, &demand, &predicted, &allocation, &lent, &borrowed, &capacity, &loans, &connected}) {
+  for (auto* family : {&score, &state, &learned, &demand, &predicted, &allocation, &lent, &borrowed, &capacity, &loans,
+                       &connected, &map_age}) {
     if (!family->metric.empty()) families.push_back(std::move(*family));
   }
   return prometheus::TextSerializer().Serialize(families);

@@ -9,6 +9,7 @@
 
 #include "operator/controller/ingest/node_link.h"
 #include "operator/controller/ingest/report.h"
+#include "operator/controller/map/picture.h"
 
 namespace whorl::controller {
 
@@ -30,6 +31,8 @@ class Metrics {
   void OnStatusWrite(std::string_view kind, bool ok);
   void SetLeader(bool leader, std::uint64_t epoch);
   void SetEnrolled(std::size_t vms);
+  // A behaviour map was drawn just now.
+  void OnMap(const FleetPicture& picture, std::chrono::microseconds took);
 
   std::string Render() const;  // Prometheus text format
 

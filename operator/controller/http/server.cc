@@ -11,9 +11,15 @@
 namespace whorl::controller {
 namespace {
 
+// A page of ours may run our own script and fetch from us; nobody may frame it.
+constexpr const char* kGuards =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n";
+
 void Reply(mg_connection* connection, int status, const char* reason, const char* type, const std::string& body) {
   const std::string head = "HTTP/1.1 " + std::to_string(status) + " " + reason + "\r\nContent-Type: " + type +
-                           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n";
+                           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n" +
+                           kGuards + "\r\n";
   mg_write(connection, head.data(), head.size());
   mg_write(connection, body.data(), body.size());
 }
@@ -36,9 +42,27 @@ struct HttpServer::Impl : CivetHandler {
       } else {
         Reply(connection, 503, "Service Unavailable", "text/plain", missing + "\n");
       }
+    } else if (const Page* page = FindPage(path)) {
+      const auto body = page->body();
+      if (body.empty()) return Missing(connection);
+      Reply(connection, 200, "OK", page->type, body);
     } else {
-      Reply(connection, 404, "Not Found", "text/plain", "try /metrics, /livez or /readyz\n");
+      return Missing(connection);
     }
+    return true;
+  }
+
+  const Page* FindPage(const std::string& path) const {
+    for (const Page& page : pages.more) {
+      if (page.path == path) return &page;
+    }
+    return nullptr;
+  }
+
+  bool Missing(mg_connection* connection) const {
+    std::string known = "not here; try /metrics, /livez, /readyz";
+    for (const Page& page : pages.more) known += ", " + page.path;
+    Reply(connection, 404, "Not Found", "text/plain", known + "\n");
     return true;
   }
 
