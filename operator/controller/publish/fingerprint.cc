@@ -141,7 +141,7 @@ Bucket BucketOf(const VmReport& vm, const std::optional<Bucket>& before) {
   b.refusal = vm.refusal;
   b.cap = crd::CapName(vm.resolution.mode.cap);
   b.guard = a.guard.reason;
-  b.nature = a.nature;
+  if (a.state == State::kDeviating) b.nature = a.nature;
   b.held = vm.held;
   if (vm.episode) b.episode = vm.episode->number * 2 + (vm.episode->closed ? 1 : 0);
   return b;
@@ -169,7 +169,8 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
     out.score = a.score;
     out.threshold = a.threshold;
   }
-  out.nature = NatureName(a.nature);
+  // A name for what is not unusual would alarm for nothing.
+  if (a.state == State::kDeviating) out.nature = NatureName(a.nature);
   out.summary = SummaryText(vm);
   if (ToUnixMillis(a.last_sample) > 0) out.last_sample = a.last_sample;
   if (a.learning.samples_needed > 0) out.baseline = crd::ToBaselineProgress(a.learning);

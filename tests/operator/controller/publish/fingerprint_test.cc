@@ -83,6 +83,9 @@ TEST(Nature, StandsInTheStatusTheSummaryAndTheEvent) {
   vm.assessment.nature = Nature::kMinerLike;
   EXPECT_FALSE(before.SameForPeople(Of(vm))) << "it is written at once";
   EXPECT_EQ(ToFingerprint(vm, std::nullopt, {}, Time{}).nature, "MinerLike");
+  vm.assessment.state = State::kNormal;
+  EXPECT_TRUE(ToFingerprint(vm, std::nullopt, {}, Time{}).nature.empty()) << "a name alarms by itself";
+  vm.assessment.state = State::kDeviating;
   EXPECT_THAT(SummaryText(vm), HasSubstr("Unlike itself, MinerLike: cpu usage"));
   EXPECT_THAT(DeviatingNote(vm), HasSubstr("threshold of 52; MinerLike: it computes without a pause"));
   EXPECT_THAT(NatureChangedNote(vm.assessment, Nature::kRunaway), HasSubstr("Looks like MinerLike now, not Runaway"));
