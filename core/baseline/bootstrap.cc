@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -50,13 +51,23 @@ std::vector<HistoryPoint> Clean(std::span<const HistoryPoint> points, Time now, 
     if (!out.empty() && point.at < out.back().at) ++counts.out_of_order;
     out.push_back(point);
   }
-  std::stable_sort(out.begin(), out.end(), [](const HistoryPoint& a, const HistoryPoint& b) { return a.at < b.at; });
-  const auto end =
-      std::unique(out.begin(), out.end(), [](const HistoryPoint& a, const HistoryPoint& b) { return a.at == b.at; });
-  counts.repeated = static_cast<std::uint32_t>(out.end() - end);
-  out.erase(end, out.end());
-  counts.used = static_cast<std::uint32_t>(out.size());
-  return out;
+  // By time, then as they came, so that of equal times the first is kept. (Not
+  // std::stable_sort: libstdc++'s needs what clang calls deprecated.)
+  std::vector<std::size_t> order(out.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return out[a].at != out[b].at ? out[a].at < out[b].at : a < b; });
+  std::vector<HistoryPoint> sorted;
+  sorted.reserve(out.size());
+  for (const std::size_t i : order) {
+    if (!sorted.empty() && sorted.back().at == out[i].at) {
+      ++counts.repeated;
+    } else {
+      sorted.push_back(out[i]);
+    }
+  }
+  counts.used = static_cast<std::uint32_t>(sorted.size());
+  return sorted;
 }
 
 Millis UsualStep(const std::vector<HistoryPoint>& points) {
