@@ -8,10 +8,54 @@ namespace {
 
 // The first whitening needs some samples; what follows it is judged out of sample.
 constexpr std::uint32_t kFirstRefresh = 20;
-// Samples a second apart resemble each other, so a covariance that rests on many
-// learns from every fourth one at four times the weight: the same memory of the
-// past for a quarter of the memory traffic.
+// Samples a second apart resemble each other, so what rests on many learns from
+// every fourth one at four times the weight: the same memory of the past for a
+// quarter of the memory traffic.
 constexpr std::uint32_t kSettled = 256;
+
+// What is suspicious teaches a third; what is inside an episode a tenth where a
+// sample is minutes, and nothing where it is a second.
+constexpr float kSuspiciousGate = 0.3f;
+constexpr float kFlaggedGate = 0.1f;
+// Scores of what is suspicious enter the detectors' histories with less.
+constexpr float kSuspiciousScores = 0.1f;
+// How long is remembered: half a day, but never fewer samples than it takes to
+// know 40 features' correlations.
+constexpr float kMemoryMillis = 12 * 3600 * 1000.0f;
+constexpr float kMostSettledGain = 1.0f / 2000;
+// A deviation that is not measured in this sample is held for so many, because
+// libvirt's come every fifth second and system calls in windows.
+constexpr std::uint8_t kHoldFor = 30;
+// The slow mean: about half a minute of seconds, or of a trace's samples.
+constexpr float kSlowGain = 0.03f;
+constexpr float kOverGain = 0.4f;
+// Deviations are cut there before they enter what an hour is used to.
+constexpr float kSeasonReach = 5.0f;
+
+constexpr std::size_t kLogs = 4;
+constexpr float kLogGain = 0.005f;
+constexpr float kLeastLogSpread = 0.1f;
+
+constexpr std::uint32_t kFirstTrees = 4;    // a sample, until the forest stands
+constexpr std::uint32_t kTreeEvery = 16;    // accepted samples between two trees after that
+constexpr std::uint32_t kRareAfter = 1024;  // accepted samples, from which on not each one can become a point
+constexpr std::uint32_t kRarest = 16;
+
+// A change that lasts this long is a regime, not an alarm: long enough for
+// somebody to look, and enough samples to know the new ways.
+constexpr std::int64_t kRegimeAfterMillis = 6 * 3600 * 1000;
+constexpr std::uint32_t kRegimeSamples = 60;
+// Mean squared deviation, per feature, from ways that fit: 1 would be perfect.
+constexpr float kFits = 1.5f;
+constexpr float kFitGain = 0.05f;
+constexpr std::uint32_t kFitSamples = 60;
+// Ville: the martingale passes c by accident with probability 1/c. ln 1e6.
+constexpr float kChanged = 13.8f;
+
+// How far a usual level may move from the anchor without being told: a fifth.
+constexpr float kDriftLog = 0.18f;
+constexpr float kDriftPart = 0.2f;
+constexpr std::int64_t kDayMillis = 24 * 3600 * 1000;
 
 // VMs enrolled together must not refresh together: that tick would be late.
 std::uint32_t NextRefresh(std::uint32_t samples, std::uint32_t spread) {
@@ -28,48 +72,314 @@ Features Roots(const Features& gains, float times) {
   return roots;
 }
 
+std::uint32_t Scattered(std::uint32_t x) {
+  x = (x ^ (x >> 16)) * 0x45d9f3bu;
+  x = (x ^ (x >> 16)) * 0x45d9f3bu;
+  return x ^ (x >> 16);
+}
+
+float MeanSquare(const Features& z, int features) {
+  Float8 sum{};
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    const Float8 cut = Clamp(z.group[g], Broadcast(-kLearnClip), Broadcast(kLearnClip));
+    sum += cut * cut;
+  }
+  return Sum(sum) / static_cast<float>(std::max(features, 1));
+}
+
+float Length(const Features& u) {
+  Float8 sum{};
+  for (std::size_t g = 0; g < kGroups; ++g) sum += u.group[g] * u.group[g];
+  return std::sqrt(Sum(sum));
+}
+
+// A point for the trees and the one-class machine, chosen so that older ones
+// fade: while there are few each accepted sample, later one in kRarest.
+void Offer(const CondensedPoint& point, LongMemory& memory, Forest& forest) {
+  const std::uint32_t n = memory.offered++;
+  if (memory.kept < LongMemory::kPoints) {
+    memory.point[memory.kept++] = point;
+  } else if (n % std::clamp(n / kRareAfter, 1u, kRarest) == 0) {
+    memory.point[Scattered(n) % LongMemory::kPoints] = point;
+  }
+  const std::span<const CondensedPoint> points(memory.point.data(), memory.kept);
+  if (!forest.ready()) {
+    for (std::uint32_t t = 0; t < kFirstTrees; ++t) forest.Grow(points, (std::uint64_t{n} << 8) + t);
+  } else if (n - memory.grown_at >= kTreeEvery) {
+    memory.grown_at = n;
+    forest.Grow(points, std::uint64_t{n} << 8);
+  }
+}
+
 }  // namespace
 
-Baseline::Outcome Baseline::Observe(Time at, const Features& y, FeatureMask valid, const LearningGoal& goal,
-                                    bool flagged, Pace pace) {
+float Baseline::SettledGain() const {
+  return interval_ms > 0 ? std::min(interval_ms / kMemoryMillis, kMostSettledGain) : kMostSettledGain;
+}
+
+// What is not measured in this sample is as it was, for a while.
+Features Baseline::Hold(const Features& z, FeatureMask valid) {
+  std::uint64_t gone = 0;
+  for (std::size_t f = 0; f < kFeatureCount; ++f) {
+    const bool measured = (valid.bits() >> f & 1u) != 0;
+    age[f] = measured ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(age[f] + 1, 255));
+    gone |= static_cast<std::uint64_t>(age[f] > kHoldFor) << f;
+  }
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    const Float8 kept = Select(LaneMask(gone, g), Broadcast(0), held.group[g]);
+    held.group[g] = Select(LaneMask(valid.bits(), g), z.group[g], kept);
+  }
+  return held;
+}
+
+CondensedPoint Baseline::Condense(const Condensed& c, float innovation_now, float level, bool learn) {
+  CondensedPoint point;
+  for (std::size_t j = 0; j < kMaxLeading; ++j) point.Set(j, c.whitened[j]);
+  const Float8 logs = Log(Max(Float8{c.residual, c.mahalanobis, innovation_now, level, 1, 1, 1, 1}, Broadcast(1e-3f)));
+  const float gain = learn ? std::max(kLogGain, 1.0f / static_cast<float>(samples + 1)) : 0.0f;
+  for (std::size_t i = 0; i < kLogs; ++i) {
+    const float away = logs[i] - log_mean[i];
+    const float spread = std::max(std::sqrt(log_square[i]), kLeastLogSpread);
+    point.Set(kMaxLeading + i, away / spread);
+    log_mean[i] += gain * away;
+    log_square[i] += gain * (away * away - log_square[i]);
+  }
+  return point;
+}
+
+Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& now, LongMemory& memory) {
   Outcome outcome;
-  const Features z = scaling.Deviations(y, valid);
+  const Schema& schema = *now.schema;
+  const bool slow_samples = interval() >= kShortTick;
+  const bool heavy = now.pace.heavy || slow_samples || samples < kSettled;
+
+  const Features z = scaling.Deviations(sample.y, sample.valid, season, schema);
+  const float step = innovation.Distance(z, sample.valid);
+  const Features all = Hold(z, sample.valid);
+
+  Signs signs;
+  CondensedPoint point;
+  Loda::Place place{};
   if (whitening.ready()) {
-    outcome.evidence = scorer.Judge(whitening.Apply(z));
+    const Condensed c = whitening.Apply(all);
+    signs.Put(Detector::kMahalanobis, c.mahalanobis);
+    signs.Put(Detector::kSudden, c.mahalanobis);
+    signs.Put(Detector::kResidual, c.residual);
+    signs.Put(Detector::kInnovation, step);
+    float level = 0;
+    if (heavy) {
+      const float usual_gain = slow_samples || samples < kSettled ? kSlowGain : kSlowGain * kHeavyStride;
+      // What is over in seconds is not told for a minute.
+      const auto says = [&](Detector d) { return scorer.evidence[static_cast<std::size_t>(d)]; };
+      const bool over = !slow_samples && says(Detector::kSudden) < 0.5f * says(Detector::kLevel);
+      const float gain = over ? kOverGain : usual_gain;
+      for (std::size_t g = 0; g < kGroups; ++g) slow.group[g] += Broadcast(gain) * (all.group[g] - slow.group[g]);
+      level = Length(whitening.Whiten(slow));
+      signs.Put(Detector::kLevel, level);
+      place = Loda::Find(all);
+      if (samples > kSettled / 2) signs.Put(Detector::kLoda, loda.Surprise(place));
+    }
+    point = Condense(c, step, heavy ? level : scorer.smooth[static_cast<std::size_t>(Detector::kLevel)], heavy);
+    if (forest.ready()) {
+      const float walk = forest.Walk(point, samples);
+      path = path > 0 ? path + 0.25f * (walk - path) : walk;
+      signs.Put(Detector::kForest, Forest::Anomaly(path));
+    }
+    if (heavy && one_class.ready()) signs.Put(Detector::kOneClass, one_class.Outside(point));
+    if (sample.sketch != nullptr) {
+      if (const auto distance = memory.sketch.Judge(*sample.sketch)) signs.Put(Detector::kSketch, *distance);
+    }
+    if (sample.guest != nullptr) {
+      if (const auto distance = memory.guest.Judge(sample.guest->sketch)) signs.Put(Detector::kGuest, *distance);
+    }
+    if (sample.cohort_distance) signs.Put(Detector::kCohort, *sample.cohort_distance);
+    outcome.evidence = scorer.Judge(signs, interval());
     outcome.judged = scorer.ready();
   }
-  const bool suspicious = flagged || (outcome.judged && outcome.evidence.tick >= kSuspicious);
-  const float gate = suspicious ? kSuspiciousGate : 1.0f;
-  if (whitening.ready()) scorer.Learn(outcome.evidence, flagged ? 0.0f : gate);
 
-  const Features gains = scaling.Learn(y, valid, gate);
-  if (samples < kSettled) {
-    covariance.Learn(z, Roots(gains, 1));
-  } else if (pace.covariance) {
-    covariance.Learn(z, Roots(gains, kCovarianceStride));
+  const bool suspicious = outcome.judged && outcome.evidence.fused >= kSuspicious;
+  float gate = now.flagged ? (slow_samples ? kFlaggedGate : 0.0f) : suspicious ? kSuspiciousGate : 1.0f;
+  if (generous > 0) {
+    --generous;
+    gate = 1.0f;
   }
+  if (whitening.ready() && heavy) {
+    // Seconds of an episode are not taken for usual. Where a sample is minutes, an
+    // episode is a part of how the VM is, and left out it would be told too often.
+    const bool apart = now.flagged && !slow_samples && generous == 0;
+    const float scores = slow_samples ? gate : suspicious ? kSuspiciousScores : 1.0f;
+    scorer.Learn(signs, scores, apart, now.adaptive && learnt, interval());
+    if (gate >= 1.0f) {
+      loda.Learn(place);
+      Offer(point, memory, forest);
+    }
+  }
+  const float window_gate = now.flagged && gate < 1.0f ? 0.0f : gate;
+  if (sample.sketch != nullptr) memory.sketch.Learn(*sample.sketch, window_gate);
+  if (sample.guest != nullptr) memory.guest.Learn(sample.guest->sketch, window_gate);
+
+  const float settled = SettledGain();
+  const Features gains = scaling.Learn(sample.y, sample.valid, season, gate, settled, schema);
+  if (samples < kSettled) {
+    covariance.Learn(all, Roots(gains, 1));
+  } else if (heavy) {
+    covariance.Learn(all, Roots(gains, slow_samples ? 1 : kHeavyStride));
+  }
+  innovation.Learn(z, sample.valid, gains);
+  if (heavy) {
+    Features away;
+    for (std::size_t g = 0; g < kGroups; ++g) {
+      const Float8 spread = Sqrt(scaling.spread_squared.group[g]);
+      const Float8 beyond = sample.y.group[g] - scaling.center.group[g] - season.group[g];
+      away.group[g] =
+          season.group[g] + Clamp(beyond, Broadcast(-kSeasonReach) * spread, Broadcast(kSeasonReach) * spread);
+    }
+    if (memory.hours.Learn(sample.at, away, sample.valid, gate)) {
+      season = memory.hours.Expected(sample.at);
+      FollowAnchor(sample.at, schema, memory, outcome);
+    }
+  }
+  FollowRegimes(sample, now, memory, outcome);
+
   ++samples;
   if (samples >= std::max(next_refresh, kFirstRefresh)) {
     // A covariance that cannot be decomposed leaves the last good axes standing.
     static_cast<void>(whitening.Refresh(covariance, static_cast<float>(samples)));
-    next_refresh = NextRefresh(samples, pace.spread);
+    next_refresh = NextRefresh(samples, now.pace.spread);
   }
 
-  const std::int64_t now = ToUnixMillis(at);
-  if (last_ms != 0 && now > last_ms) {
-    const auto gap = static_cast<float>(now - last_ms);
+  const std::int64_t at = ToUnixMillis(sample.at);
+  if (last_ms != 0 && at > last_ms) {
+    const auto gap = static_cast<float>(at - last_ms);
     const float usual = interval_ms > 0 ? interval_ms : gap;
     // A pause of the source is not time spent learning.
     const float counted = std::min(gap, 3 * usual);
     learnt_ms += static_cast<std::int64_t>(counted);
     interval_ms = usual + 0.05f * (counted - usual);
   }
-  last_ms = now;
-  if (!learnt && Progress(*this, goal) >= 100 && outcome.judged) {
+  last_ms = at;
+  if (!learnt && Progress(*this, now.goal) >= 100 && outcome.judged) {
     learnt = true;
     outcome.finished = true;
   }
   return outcome;
+}
+
+// While an episode lasts, its ways are learnt beside the usual ones. When it
+// outlasts an alarm and has become steady, it is the second regime; when the VM
+// returns to where it was before, that is known at once.
+void Baseline::FollowRegimes(const Sample& sample, const Circumstances& now, LongMemory& memory, Outcome& outcome) {
+  if (!now.flagged) {
+    memory.candidate_samples = 0;
+    memory.change = 0;
+    return;
+  }
+  const Schema& schema = *now.schema;
+  const std::int64_t at = ToUnixMillis(sample.at);
+  if (memory.candidate_samples == 0) {
+    memory.candidate = Scaling{};
+    memory.candidate_since_ms = at;
+    memory.candidate_fit = memory.other_fit = 4 * kFits;
+    memory.change = 0;
+  }
+  const int measured = sample.valid.count();
+  const Features from_candidate = memory.candidate.Deviations(sample.y, sample.valid, season, schema);
+  memory.candidate_fit += kFitGain * (MeanSquare(from_candidate, measured) - memory.candidate_fit);
+  memory.candidate.Learn(sample.y, sample.valid, season, 1, SettledGain(), schema);
+  ++memory.candidate_samples;
+  // Power martingale (Vovk, Nouretdinov & Gammerman 2003) with exponent 1/2.
+  memory.change = std::max(memory.change + 2.302585093f * 0.5f * outcome.evidence.calibrated - 0.6931471806f, 0.0f);
+
+  if (memory.has_other) {
+    const Features from_other = memory.other.Deviations(sample.y, sample.valid, season, schema);
+    memory.other_fit += kFitGain * (MeanSquare(from_other, measured) - memory.other_fit);
+    if (memory.candidate_samples >= kFitSamples && memory.other_fit < kFits) {
+      std::swap(scaling, memory.other);
+      memory.regime = memory.regime == 1 ? 2 : 1;
+      outcome.regime_changed = true;
+    }
+  }
+  if (!outcome.regime_changed && at - memory.candidate_since_ms >= kRegimeAfterMillis &&
+      memory.candidate_samples >= kRegimeSamples && memory.candidate_fit < kFits && memory.change >= kChanged) {
+    memory.other = scaling;
+    scaling = memory.candidate;
+    memory.has_other = true;
+    memory.regime = memory.regime == 1 ? 2 : 1;
+    outcome.regime_changed = true;
+  }
+  if (!outcome.regime_changed) return;
+  memory.candidate_samples = 0;
+  memory.change = 0;
+  slow = Features{};
+  scorer.smooth.fill(0);
+  scorer.evidence.fill(0);
+}
+
+// Slow enough, any change passes every detector: usual levels of whole days are
+// held against those of the first one.
+void Baseline::FollowAnchor(Time at, const Schema& schema, LongMemory& memory, Outcome& outcome) {
+  if (!learnt) return;
+  const auto today = static_cast<std::int32_t>(ToUnixMillis(at) / kDayMillis);
+  if (memory.day >= 0 && today != memory.day && memory.day_count > 0) {
+    Features mean;
+    for (std::size_t g = 0; g < kGroups; ++g) mean.group[g] = memory.day_sum.group[g] / Broadcast(memory.day_count);
+    if (memory.anchor_day < 0) {
+      memory.anchor = mean;
+      memory.anchor_day = memory.day;
+    } else {
+      float farthest = 1;
+      for (std::size_t f = 0; f < kFeatureCount; ++f) {
+        if (!(scaling.count[f] > 0)) continue;
+        const bool logarithmic = (schema.logarithmic >> f & 1u) != 0;
+        const float allowed =
+            std::max(scaling.Spread(f, schema), logarithmic ? kDriftLog : kDriftPart * std::abs(memory.anchor[f]));
+        const float moved = std::abs(mean[f] - memory.anchor[f]) / allowed;
+        if (moved <= farthest) continue;
+        farthest = moved;
+        memory.drift = {static_cast<Feature>(f), memory.anchor[f], mean[f],
+                        std::int64_t{memory.anchor_day} * kDayMillis};
+      }
+      outcome.drifted = farthest > 1 && !memory.drift_told;
+      memory.drift_told = farthest > 1;
+    }
+    memory.day_sum = Features{};
+    memory.day_count = 0;
+  }
+  memory.day = today;
+  for (std::size_t g = 0; g < kGroups; ++g) memory.day_sum.group[g] += scaling.center.group[g];
+  memory.day_count += 1;
+}
+
+void Baseline::Accept(LongMemory& memory) {
+  constexpr std::uint32_t kEnough = 10;
+  constexpr std::uint16_t kGenerous = 200;
+  if (memory.candidate_samples >= kEnough) {
+    memory.other = scaling;
+    scaling = memory.candidate;
+    memory.has_other = true;
+    memory.regime = memory.regime == 1 ? 2 : 1;
+  }
+  memory.candidate_samples = 0;
+  memory.change = 0;
+  memory.anchor_day = -1;
+  memory.drift_told = false;
+  generous = kGenerous;
+  slow = Features{};
+  scorer.smooth.fill(0);
+  scorer.evidence.fill(0);
+}
+
+void Baseline::Expect(const Features& center, const Features& spread_squared, FeatureMask known, float weight) {
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    const Int8 lanes = LaneMask(known.bits(), g);
+    // Shrunk towards what is known already: n / (n + weight) is one's own.
+    const Float8 own = scaling.count.group[g] / (scaling.count.group[g] + Broadcast(weight));
+    const Float8 c = own * scaling.center.group[g] + (Broadcast(1) - own) * center.group[g];
+    const Float8 s = own * scaling.spread_squared.group[g] + (Broadcast(1) - own) * spread_squared.group[g];
+    scaling.center.group[g] = Select(lanes, c, scaling.center.group[g]);
+    scaling.spread_squared.group[g] = Select(lanes, s, scaling.spread_squared.group[g]);
+    scaling.count.group[g] = Select(lanes, Max(scaling.count.group[g], Broadcast(weight)), scaling.count.group[g]);
+  }
 }
 
 void Baseline::Stagger(Pace pace) { next_refresh = NextRefresh(samples, pace.spread); }

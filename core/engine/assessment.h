@@ -9,6 +9,7 @@
 #include "core/base/units.h"
 #include "core/engine/frame.h"
 #include "core/score/nature.h"
+#include "core/score/score.h"
 #include "core/telemetry/features.h"
 
 namespace whorl {
@@ -53,6 +54,15 @@ struct Episode {
   std::uint8_t peak_score = 0;
 };
 
+// A usual level that moved so slowly that no detector saw it, in the feature's
+// own unit.
+struct UsualMoved {
+  Feature feature{};
+  float from = 0;
+  float to = 0;
+  Time since{};
+};
+
 // Why the guard trimmed or refused the change wanted for a VM; empty = none.
 // The reason is CamelCase and goes unchanged into a condition.
 struct GuardNote {
@@ -65,16 +75,24 @@ struct GuardNote {
 struct Assessment {
   VmHandle vm{};
   State state = State::kLearning;
-  std::optional<std::uint8_t> score;  // 0..100, absent while Learning or Blind
-  std::optional<double> p_value;      // behind the score
-  std::uint8_t threshold = 50;        // an episode opens at or above it
+  std::optional<std::uint8_t> score;             // 0..100, absent while Learning or Blind
+  std::optional<double> p_value;                 // behind the score
+  std::array<float, kDetectorCount> evidence{};  // -log10 p of each detector, 0 where it has nothing to say
+  std::uint8_t threshold = 50;                   // an episode opens at or above it
   Time last_sample{};
   Learning learning;
+  float news = 0;                  // evidence in a tick that is worth telling (News), else 0
   std::optional<Episode> episode;  // the open one, or the one closed in this tick
   bool episode_opened = false;     // in this tick
   bool episode_closed = false;
-  bool baseline_ready = false;    // learning ended in this tick
-  Nature nature = Nature::kNone;  // of the deviation, while there is one
+  bool baseline_ready = false;      // learning ended in this tick
+  std::uint8_t regime = 1;          // 1 or 2: which of its two usual ways the VM lives in
+  bool regime_changed = false;      // in this tick
+  std::optional<UsualMoved> moved;  // since the baseline was learnt or last accepted
+  bool moved_now = false;           // noticed in this tick
+  Nature nature = Nature::kNone;    // of the deviation, while there is one
+  bool guest_only = false;          // what is unusual was told only from inside the guest
+  bool frozen = false;              // samples come, and nothing in them moves: Blind
   std::array<Contribution, kTopContributions> top{};
   std::uint8_t top_count = 0;
   std::optional<MilliCores> cpu_now;        // demand: last second's use

@@ -16,6 +16,8 @@ namespace whorl {
 namespace {
 
 constexpr Millis kBlindAfter{5000};
+// No counter of a running QEMU stands still for so many samples.
+constexpr std::uint16_t kFrozenAfter = 10;
 // Lender's use of what it has left from which the agent takes a loan back, and
 // how long its vCPUs may wait; both for one look at 4 Hz.
 constexpr double kRecallPart = 0.9;
@@ -37,6 +39,13 @@ constexpr float kPriorSamples = 20;
 constexpr std::size_t kCacheLine = 64;
 // Below this nobody asks why.
 constexpr std::uint8_t kExplainFrom = 20;
+
+// The window a sample points at; a place that is none is nothing.
+template <typename T>
+const T* At(const std::vector<T>& windows, std::int32_t place) {
+  return place >= 0 && static_cast<std::size_t>(place) < windows.size() ? &windows[static_cast<std::size_t>(place)]
+                                                                        : nullptr;
+}
 
 constexpr std::uint32_t Slot(VmHandle vm) { return static_cast<std::uint32_t>(vm); }
 
@@ -62,6 +71,9 @@ Status Check(const VmSpec& spec) {
 }  // namespace
 
 struct Engine::State {
+  explicit State(const Schema& s) : schema(s) {}
+
+  const Schema& schema;
   VmStore vms;
   std::vector<Enrolment> enrolments;                        // by slot, like everything named "by slot"
   std::vector<std::int64_t> fresh_ms;                       // by slot: tick at which the last sample was accepted
@@ -74,6 +86,7 @@ struct Engine::State {
   std::optional<MilliCores> capacity;
   std::uint64_t tick = 0;
   std::optional<std::uint32_t> next;  // slot of the sample after this one
+  std::uint32_t training_from = 0;    // slot at which NextTraining goes on
   SampleCounts counts;
   Plan plan;
 
@@ -95,7 +108,7 @@ struct Engine::State {
 
   Pace PaceOf(std::uint32_t slot) const {
     // The golden ratio's multiplier spreads neighbours evenly over the period.
-    return {(slot * 2654435769u) >> 23, (tick + slot) % kCovarianceStride == 0};
+    return {(slot * 2654435769u) >> 23, (tick + slot) % kHeavyStride == 0};
   }
 
   std::uint32_t TakeSlot();
@@ -105,10 +118,13 @@ struct Engine::State {
   enum class Portion { kReadings, kModel, kScores };
   void Prefetch(Portion portion) const;
   void Ingest(Time now, const Frame& frame);
-  void TakeSample(Time now, std::uint32_t slot, const VmSample& sample);
+  void TakeSample(Time now, std::uint32_t slot, const VmSample& sample, const Frame& frame);
   void Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features);
   void FollowEpisode(VmState& vm, Assessment& a, Time at);
+  void FollowBaseline(std::uint32_t slot, const Baseline::Outcome& outcome, Time at);
   void NameFeatures(std::uint32_t slot, const FeatureVector& features);
+  void NameNature(std::uint32_t slot, Time at);
+  float Shown(Feature f, float y) const;
   void NoticeSilence(Time now);
   whorl::State StateOf(const VmState& vm, bool blind) const;
 
@@ -127,6 +143,7 @@ std::uint32_t Engine::State::TakeSlot() {
     const std::uint32_t slot = *free_slots.begin();
     free_slots.erase(free_slots.begin());
     vms[slot] = VmState{};
+    vms.Memory(slot) = VmMemory{};
     return slot;
   }
   const auto slot = static_cast<std::uint32_t>(enrolments.size());
@@ -147,6 +164,7 @@ void Engine::State::Adopt(std::uint32_t slot, const VmSpec& spec) {
   vm.most_cpu = static_cast<float>(Count(spec.cpu_limit ? std::min(*spec.cpu_limit, vcpus) : vcpus));
   vm.mode = spec.mode;
   vm.pause = spec.policy.pause;
+  vm.adaptive = spec.policy.adaptive_control;
   const Millis interval = vm.baseline.learnt ? vm.baseline.interval() : Millis{1000};
   vm.threshold = ThresholdFor(spec.policy.false_episodes_per_week, interval);
   members_stale = true;
@@ -157,7 +175,7 @@ void Engine::State::IndexAssessments() {
   for (std::size_t i = 0; i < assessments.size(); ++i) position[Slot(assessments[i].vm)] = static_cast<std::int32_t>(i);
 }
 
-Engine::Engine() : state_(std::make_unique<State>()) {}
+Engine::Engine(const Schema& schema) : state_(std::make_unique<State>(schema)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -244,14 +262,14 @@ void Engine::State::Prefetch(Portion portion) const {
   };
   switch (portion) {
     case Portion::kReadings:
-      fetch(&vm.baseline.scaling, sizeof(Scaling));
+      fetch(&vm.baseline.scaling, offsetof(Baseline, whitening));
       fetch(&vm.rates, sizeof(VmState) - offsetof(VmState, rates));
       break;
     case Portion::kModel: fetch(&vm.baseline.whitening, sizeof(Whitening)); break;
     case Portion::kScores:
-      fetch(&vm.baseline.scorer, sizeof(Baseline) - offsetof(Baseline, scorer));
+      fetch(&vm.baseline.scorer, sizeof(Scorer));
       fetch(&assessments[static_cast<std::size_t>(position[*next])], sizeof(Assessment));
-      if (PaceOf(*next).covariance) fetch(&vm.baseline.covariance, sizeof(Covariance));
+      if (PaceOf(*next).heavy) fetch(&vm.baseline.covariance, sizeof(Covariance));
       break;
   }
 }
@@ -266,26 +284,40 @@ void Engine::State::Ingest(Time now, const Frame& frame) {
     next.reset();
     if (i + 1 < frame.samples.size() && Known(frame.samples[i + 1].vm)) next = Slot(frame.samples[i + 1].vm);
     Prefetch(Portion::kReadings);
-    TakeSample(now, Slot(sample.vm), sample);
+    TakeSample(now, Slot(sample.vm), sample, frame);
   }
 }
 
-void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sample) {
+void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sample, const Frame& frame) {
   VmState& vm = vms[slot];
   if (vm.mode == Mode::kOff) return;
   const bool first = !vm.rates.started;
   FeatureVector features;
-  if (vm.rates.Advance(now, sample.sampled_at, sample.valid, sample.raw, features, counts) != SampleFate::kAccepted)
+  if (vm.rates.Advance(now, sample.sampled_at, sample.valid, sample.raw, features, counts, schema.counters) !=
+      SampleFate::kAccepted) {
     return;
+  }
+  // Who goes on answering and has stopped looking is as blind as who is silent.
+  if (vm.rates.frozen >= kFrozenAfter) return;
   fresh_ms[slot] = ToUnixMillis(now);
   sampled_tick[slot] = tick;
 
   Prefetch(Portion::kModel);
   Baseline::Outcome outcome;
   if (!first) {
-    const Features scaled = Scaling::LogScale(features);
-    vm.recent.Push(scaled, features.valid);
-    outcome = vm.baseline.Observe(sample.sampled_at, scaled, features.valid, vm.goal, vm.episode.open, PaceOf(slot));
+    const Pace pace = PaceOf(slot);
+    Sample scaled;
+    scaled.at = sample.sampled_at;
+    scaled.y = Scaling::Scale(features, schema);
+    scaled.valid = features.valid;
+    scaled.sketch = At(frame.sketches, sample.sketch);
+    scaled.guest = At(frame.guests, sample.guest);
+    VmMemory& memory = vms.Memory(slot);
+    if (vm.has_cohort && pace.heavy) scaled.cohort_distance = memory.cohort.Distance(scaled.y, scaled.valid);
+    vm.recent.Push(scaled.y, features.valid);
+    vm.windows.Push(scaled.y, features.valid, vm.baseline.samples, vm.baseline.interval());
+    const Circumstances circumstances{vm.goal, &schema, pace, vm.episode.open, vm.adaptive};
+    outcome = vm.baseline.Observe(scaled, circumstances, memory.baseline);
     if (outcome.finished) {
       vm.threshold = ThresholdFor(enrolments[slot].spec.policy.false_episodes_per_week, vm.baseline.interval());
     }
@@ -305,6 +337,9 @@ void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome,
                            const FeatureVector& features) {
   VmState& vm = vms[slot];
   Assessment& a = Of(slot);
+  a.frozen = false;
+  a.evidence = outcome.evidence.detector;
+  a.guest_only = outcome.evidence.guest_only;
   a.last_sample = at;
   a.threshold = vm.threshold;
   a.baseline_ready = outcome.finished;
@@ -314,12 +349,16 @@ void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome,
   if (vm.baseline.learnt && outcome.judged) {
     a.score = ScoreOf(outcome.evidence.calibrated);
     a.p_value = PValueOf(outcome.evidence.calibrated);
+    a.news = vm.news.Observe(outcome.evidence.lasting);
   } else {
     a.score.reset();
     a.p_value.reset();
+    a.news = 0;
   }
   FollowEpisode(vm, a, at);
+  FollowBaseline(slot, outcome, at);
   NameFeatures(slot, features);
+  NameNature(slot, at);
   a.state = StateOf(vm, false);
   a.cpu_now.reset();
   if (const auto used = features.Get(Feature::kCpuUsage)) a.cpu_now = MilliCores{std::lround(*used)};
@@ -338,21 +377,84 @@ void Engine::State::FollowEpisode(VmState& vm, Assessment& a, Time at) {
   if (a.episode_closed) a.episode->closed = vm.episode.closed;
 }
 
+// What the baseline has to say beside the score.
+void Engine::State::FollowBaseline(std::uint32_t slot, const Baseline::Outcome& outcome, Time at) {
+  VmState& vm = vms[slot];
+  Assessment& a = Of(slot);
+  const bool had_moved = a.moved.has_value();
+  a.regime_changed = outcome.regime_changed;
+  a.moved_now = outcome.drifted;
+  if (outcome.regime_changed) {
+    a.regime = vms.Memory(slot).baseline.regime;
+    // Its new ways are usual from now on: what they would be an alarm about is over.
+    if (vm.episode.Abandon(at) == EpisodeTracker::Change::kClosed) {
+      a.episode = Episode{vm.episode.number, vm.episode.opened, at, vm.episode.peak};
+      a.episode_closed = true;
+    }
+  }
+  if (outcome.drifted) {
+    const Drift& drift = vms.Memory(slot).baseline.drift;
+    a.moved = UsualMoved{drift.feature, Shown(drift.feature, drift.from), Shown(drift.feature, drift.to),
+                         FromUnixMillis(drift.since_ms)};
+  } else if (had_moved && outcome.regime_changed) {
+    a.moved.reset();
+  }
+}
+
+// From scaled units to the feature's own.
+float Engine::State::Shown(Feature f, float y) const {
+  const float origin = schema.origin[static_cast<std::size_t>(f)];
+  return origin > 0 ? origin * (Exp(y) - 1) : y;
+}
+
+void Engine::State::NameNature(std::uint32_t slot, Time at) {
+  VmState& vm = vms[slot];
+  Assessment& a = Of(slot);
+  if (!a.score || (!vm.episode.open && *a.score < kExplainFrom)) {
+    vm.nature.Forget();
+    a.nature = Nature::kNone;
+    return;
+  }
+  NatureSigns signs;
+  signs.known = FeatureMask{vm.recent.known};
+  const Features z = vm.baseline.scaling.Deviations(vm.recent.y, signs.known, vm.baseline.season, schema);
+  signs.lasting = vm.episode.open ? std::chrono::duration_cast<Seconds>(at - vm.episode.opened) : Seconds{0};
+  signs.followed = FeatureMask{vm.windows.known[0] & vm.windows.known[1]};
+  // The longer window lags behind a steady climb by as long as that has lasted,
+  // at the most by how much longer it is.
+  const float minutes = std::clamp(static_cast<float>(signs.lasting.count()), 30.0f, 270.0f) / 60.0f;
+  for (std::size_t i = 0; i < kFeatureCount; ++i) {
+    const auto f = static_cast<Feature>(i);
+    signs.sigmas[i] = z[i];
+    signs.now[i] = Shown(f, vm.recent.y[i]);
+    signs.usual[i] = Shown(f, vm.baseline.scaling.center[i] + vm.baseline.season[i]);
+    signs.level[i] = Shown(f, vm.windows.level[0][i]);
+    signs.trend[i] = (signs.level[i] - Shown(f, vm.windows.level[1][i])) / minutes;
+  }
+  signs.vcpus = static_cast<float>(enrolments[slot].spec.vcpus);
+  signs.most_cpu = vm.most_cpu;
+  signs.sketch_evidence = std::max(a.evidence[static_cast<std::size_t>(Detector::kSketch)],
+                                   a.evidence[static_cast<std::size_t>(Detector::kGuest)]);
+  signs.guest_only = a.guest_only;
+  a.nature = vm.nature.Observe(NatureOf(signs));
+}
+
 void Engine::State::NameFeatures(std::uint32_t slot, const FeatureVector& features) {
   VmState& vm = vms[slot];
   Assessment& a = Of(slot);
   a.top_count = 0;
   vm.cpu_excess = 0;
   if (!a.score || (*a.score < kExplainFrom && !vm.episode.open)) return;
-  const Explanation why = Explain(vm.recent, vm.baseline.scaling, FeatureMask{vm.recent.known});
+  const Explanation why =
+      Explain(vm.recent, vm.baseline.scaling, vm.baseline.season, schema, FeatureMask{vm.recent.known});
   vm.cpu_excess = why.cpu_excess;
   a.top_count = why.count;
   for (std::size_t i = 0; i < why.count; ++i) {
     const FeaturePart& part = why.top[i];
     const auto f = static_cast<std::size_t>(part.feature);
     a.top[i] = {part.feature, part.sigmas, part.share,
-                features.Get(part.feature).value_or(Unscale(part.feature, vm.recent.y[f])),
-                Unscale(part.feature, vm.baseline.scaling.center[f])};
+                features.Get(part.feature).value_or(Shown(part.feature, vm.recent.y[f])),
+                Shown(part.feature, vm.baseline.scaling.center[f] + vm.baseline.season[f])};
   }
 }
 
@@ -370,12 +472,16 @@ void Engine::State::NoticeSilence(Time now) {
     // A VM is given as long to appear as an old one to reappear.
     if (fresh_ms[slot] == 0) fresh_ms[slot] = ToUnixMillis(now);
     Assessment& a = Of(slot);
-    a.baseline_ready = a.episode_opened = a.episode_closed = false;
+    a.baseline_ready = a.episode_opened = a.episode_closed = a.regime_changed = a.moved_now = false;
+    a.news = 0;
     if (a.episode && a.episode->closed) a.episode.reset();
     VmState& vm = vms[slot];
     const bool blind = Blind(slot, now);
     a.state = StateOf(vm, blind);
     if (!blind) continue;
+    a.frozen = vm.rates.frozen >= kFrozenAfter;
+    a.nature = Nature::kNone;
+    vm.nature.Forget();
     a.score.reset();
     a.p_value.reset();
     a.top_count = 0;
@@ -442,7 +548,10 @@ void Engine::State::DescribeMembers(Time now) {
     if (a.cpu_predicted && !Blind(slot, now)) {
       m.need =
           static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
-      if (vms[slot].episode.open && a.score) m.priority = *a.score / 100.0 * static_cast<double>(vms[slot].cpu_excess);
+      // What was told only from inside a guest raises nothing: a guest may say what it likes.
+      const bool earns = !a.guest_only && !EarnsNothing(a.nature);
+      if (vms[slot].episode.open && a.score && earns)
+        m.priority = *a.score / 100.0 * static_cast<double>(vms[slot].cpu_excess);
     }
     const bool hold = e.spec.policy.pause == Pause::kHold;
     m.may_renew = !hold;
@@ -562,15 +671,99 @@ const Assessment* Engine::Find(VmHandle vm) const { return state_->Known(vm) ? &
 
 const SampleCounts& Engine::sample_counts() const { return state_->counts; }
 
+// ---- What comes back from elsewhere --------------------------------------
+
+std::optional<Training> Engine::NextTraining() {
+  // After the first kLeastPoints, then whenever half as much again was seen.
+  constexpr std::uint32_t kLeastNew = 256;
+  State& s = *state_;
+  const auto slots = static_cast<std::uint32_t>(s.enrolments.size());
+  for (std::uint32_t looked = 0; looked < slots; ++looked) {
+    const std::uint32_t slot = s.training_from < slots ? s.training_from : 0;
+    s.training_from = slot + 1;
+    if (s.position[slot] < 0) continue;
+    LongMemory& memory = s.vms.Memory(slot).baseline;
+    const std::uint32_t wait = memory.trained_at == 0 ? 0 : std::max(kLeastNew, memory.trained_at / 2);
+    if (memory.kept < kLeastPoints || memory.offered < memory.trained_at + wait) continue;
+    memory.trained_at = memory.offered;
+    return Training{VmHandle{slot}, memory.kept, memory.point};
+  }
+  return std::nullopt;
+}
+
+Status Engine::Adopt(VmHandle vm, const OneClass& machine) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  s.vms[Slot(vm)].baseline.one_class = machine;
+  return {};
+}
+
+Status Engine::AdoptCohort(VmHandle vm, const CohortModel& cohort) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  VmState& state = s.vms[Slot(vm)];
+  VmMemory& memory = s.vms.Memory(Slot(vm));
+  const bool joined = cohort.id != 0 && cohort.id != memory.cohort.id;
+  memory.cohort = cohort;
+  state.has_cohort = cohort.id != 0;
+  if (!joined || state.baseline.learnt) return {};
+  Scaling& scaling = state.baseline.scaling;
+  const CohortModel::Belief belief = cohort.Shrink({scaling.center, scaling.spread_squared}, scaling.count);
+  scaling.center = belief.level;
+  scaling.spread_squared = belief.spread_squared;
+  return {};
+}
+
+Result<Behaviour> Engine::BehaviourOf(VmHandle vm) const {
+  if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  return whorl::BehaviourOf(state_->vms[Slot(vm)].baseline.scaling);
+}
+
+Status Engine::ResetBaseline(VmHandle vm) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  VmState& state = s.vms[Slot(vm)];
+  state.baseline = Baseline{};
+  s.vms.Memory(Slot(vm)).baseline = LongMemory{};
+  state.windows = Windows{};
+  state.nature.Forget();
+  static_cast<void>(state.episode.Abandon(state.episode.opened));
+  s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);
+  Assessment& a = s.Of(Slot(vm));
+  a.score.reset();
+  a.p_value.reset();
+  a.episode.reset();
+  a.moved.reset();
+  a.nature = Nature::kNone;
+  a.regime = 1;
+  a.learning.samples = 0;
+  a.learning.elapsed = Seconds{0};
+  a.learning.percent = 0;
+  a.state = s.StateOf(state, s.Blind(Slot(vm), s.plan.made_at));
+  return {};
+}
+
+Status Engine::AcceptBehaviour(VmHandle vm) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  VmState& state = s.vms[Slot(vm)];
+  state.baseline.Accept(s.vms.Memory(Slot(vm)).baseline);
+  static_cast<void>(state.episode.Abandon(s.plan.made_at));
+  Assessment& a = s.Of(Slot(vm));
+  a.moved.reset();
+  a.regime = s.vms.Memory(Slot(vm)).baseline.regime;
+  return {};
+}
+
 Result<std::string> Engine::SaveBaseline(VmHandle vm) const {
   if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
-  return Save(state_->vms[Slot(vm)].baseline);
+  return Save(state_->vms[Slot(vm)].baseline, state_->vms.Memory(Slot(vm)).baseline);
 }
 
 Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
   State& s = *state_;
   if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
-  if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline); !loaded) return loaded;
+  if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline, s.vms.Memory(Slot(vm)).baseline); !loaded) return loaded;
   s.vms[Slot(vm)].baseline.Stagger(s.PaceOf(Slot(vm)));
   s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
   s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;
@@ -600,6 +793,23 @@ Status Engine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {
   // Learning is shorter by half at most; its samples are the VM's own seconds.
   const double goal_ms = static_cast<double>(state.goal.time.count()) * 1000;
   baseline.learnt_ms += static_cast<std::int64_t>(0.5 * trust * goal_ms);
+  // What the history knows of the hours of the week, per course, becomes what
+  // each feature along it is expected to do.
+  HourProfile& hours = s.vms.Memory(Slot(vm)).baseline.hours;
+  constexpr std::int64_t kHour = 3'600'000, kMonday = 4 * 24 * kHour;  // 1970-01-05
+  for (std::size_t hour = 0; hour < HourProfile::kHours; ++hour) {
+    const Time at = FromUnixMillis(kMonday + static_cast<std::int64_t>(hour) * kHour);
+    Features usual;
+    bool seen = false;
+    for (std::size_t f = 0; f < kFeatureCount; ++f) {
+      const auto feature = static_cast<Feature>(f);
+      if (!prior.known.Has(feature)) continue;
+      const auto expected = prior.week.Expected(at, CourseOf(feature));
+      seen |= expected.confidence > 0;
+      usual.Set(f, expected.mean * prior.week.Along(feature));
+    }
+    if (seen) hours.Tell(hour, usual);
+  }
   return {};
 }
 

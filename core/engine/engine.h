@@ -7,12 +7,16 @@
 #include <string_view>
 
 #include "core/base/result.h"
+#include "core/baseline/baseline.h"
 #include "core/baseline/bootstrap.h"
 #include "core/engine/assessment.h"
 #include "core/engine/frame.h"
 #include "core/engine/plan.h"
 #include "core/engine/policy.h"
+#include "core/fingerprint/cohort.h"
+#include "core/score/one_class.h"
 #include "core/telemetry/rates.h"
+#include "core/telemetry/schema.h"
 
 namespace whorl {
 
@@ -32,13 +36,23 @@ struct VmSpec {
 // lease's renew deadline; open loans may be renewed and returned, none opened.
 enum class Authority : std::uint8_t { kFull, kRenewOnly };
 
+// Work that a tick does not do: what a one-class machine should be trained from.
+struct Training {
+  VmHandle vm{};
+  std::uint32_t count = 0;
+  std::array<CondensedPoint, LongMemory::kPoints> point{};
+
+  std::span<const CondensedPoint> points() const { return {point.data(), count}; }
+};
+
 // The arithmetic of one node: telemetry in, plan and assessments out. Pure and
 // deterministic: the same calls in the same order give the same plans, byte
 // for byte; no I/O, no clock, no threads, no allocation in a steady Tick.
 // Not thread-safe: it belongs to the loop that ticks it.
 class Engine {
  public:
-  Engine();
+  // `schema`: how readings are to be taken; it must outlive the engine.
+  explicit Engine(const Schema& schema = LiveSchema());
   ~Engine();
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
@@ -64,6 +78,20 @@ class Engine {
 
   // Readings taken and readings that never became a number, since the engine began.
   const SampleCounts& sample_counts() const;
+
+  // A VM whose one-class machine is due, and what to train it from; nullopt when
+  // none is. Train in the background (TrainOneClass) and bring the machine back:
+  // it is an input like a frame, and replay brings it back at the same tick.
+  std::optional<Training> NextTraining();
+  Status Adopt(VmHandle vm, const OneClass& machine);
+  // Whom the VM resembles; id 0 takes it away. A young baseline shrinks towards it.
+  Status AdoptCohort(VmHandle vm, const CohortModel& cohort);
+  // How the VM usually behaves, as the behaviour map compares it.
+  Result<Behaviour> BehaviourOf(VmHandle vm) const;
+
+  // An administrator's word: learn anew, or what it does now is usual.
+  Status ResetBaseline(VmHandle vm);
+  Status AcceptBehaviour(VmHandle vm);
 
   // The VM's learnt baseline as a versioned, checksummed blob, and back again.
   // kCorrupt or kUnsupported leave the VM's learning as it was.

@@ -32,6 +32,7 @@ struct Policy {
   Seconds learning{3600};                // least time before the first score
   std::uint32_t learning_samples = 200;  // least accepted samples before the first score
   double false_episodes_per_week = 1.0;  // budget per VM; the score threshold follows from it
+  bool adaptive_control = true;          // keep the long-run rate of alarms where it was stated
   MilliCores reserve{0};                 // kept out of the partition, per node
   CpuPolicy cpu;
 };

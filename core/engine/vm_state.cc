@@ -17,6 +17,7 @@ void VmStore::Grow() {
     next_ = blocks_.back().get();
   }
   states_.push_back(next_++);
+  memories_.push_back(std::make_unique<VmMemory>());
   --left_;
 }
 

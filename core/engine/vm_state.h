@@ -8,8 +8,11 @@
 #include "core/baseline/baseline.h"
 #include "core/demand/demand.h"
 #include "core/engine/policy.h"
+#include "core/fingerprint/cohort.h"
+#include "core/fingerprint/windows.h"
 #include "core/score/contribution.h"
 #include "core/score/episode.h"
+#include "core/score/nature.h"
 #include "core/telemetry/rates.h"
 
 namespace whorl {
@@ -20,16 +23,27 @@ struct alignas(64) VmState {
   Baseline baseline;
   Rates rates;
   Recent recent;
+  Windows windows;
   CpuDemand demand;
   EpisodeTracker episode;
+  News news;
+  NatureKeeper nature;
   // From the spec, so that a tick need not look it up elsewhere.
   LearningGoal goal;
   double quantile = 0.95;
   float most_cpu = 1000;  // millicores the VM can use at all
   float cpu_excess = 0;   // 0..1, part of the deviation that asks for CPU
   std::uint8_t threshold = 50;
+  bool has_cohort = false;
+  bool adaptive = true;
   Mode mode = Mode::kObserve;
   Pause pause = Pause::kNone;
+};
+
+// What a tick seldom reads of one VM.
+struct VmMemory {
+  LongMemory baseline;
+  CohortModel cohort;  // id 0: none
 };
 
 // Owns the VmStates at stable addresses. Blocks grow from a few VMs, so that a
@@ -38,6 +52,8 @@ class VmStore {
  public:
   VmState& operator[](std::uint32_t slot) { return *states_[slot]; }
   const VmState& operator[](std::uint32_t slot) const { return *states_[slot]; }
+  VmMemory& Memory(std::uint32_t slot) { return *memories_[slot]; }
+  const VmMemory& Memory(std::uint32_t slot) const { return *memories_[slot]; }
   std::size_t size() const { return states_.size(); }
   // Appends a slot; its state is fresh.
   void Grow();
@@ -45,6 +61,7 @@ class VmStore {
  private:
   std::vector<std::unique_ptr<VmState[]>> blocks_;
   std::vector<VmState*> states_;
+  std::vector<std::unique_ptr<VmMemory>> memories_;
   std::size_t left_ = 0;  // unused at the end of the last block
   VmState* next_ = nullptr;
 };

@@ -12,10 +12,11 @@ using Matrix = Eigen::Matrix<float, kN, kN>;
 
 // Directions that hardly varied while learning must not turn a whisper into an
 // alarm: no component counts as quieter than this, in squared deviations.
-constexpr float kRidge = 0.1f;
+constexpr float kRidge = 0.02f;
 // With n samples, correlations are trusted by n / (n + kShrink).
 constexpr float kShrink = 24.0f;
 constexpr float kExplained = 0.9f;
+constexpr float kMostByte = 127.0f;
 
 Matrix Shrunk(const Covariance& covariance, float samples) {
   const float trust = samples / (samples + kShrink);
@@ -23,7 +24,8 @@ Matrix Shrunk(const Covariance& covariance, float samples) {
   for (int i = 0; i < kN; ++i) {
     for (int j = 0; j <= i; ++j) {
       const float c = covariance.At(static_cast<std::size_t>(i), static_cast<std::size_t>(j));
-      m(i, j) = m(j, i) = i == j ? std::max(c, 1.0f) : trust * c;
+      // A feature that never moved has no part in any axis.
+      m(i, j) = m(j, i) = i != j ? trust * c : c > 0 ? std::max(c, 1.0f) : 0.0f;
     }
   }
   return m;
@@ -48,41 +50,47 @@ bool Whitening::Refresh(const Covariance& covariance, float samples) {
       explained += eigenvalue;
       ++kept;
     }
-    const float v = eigenvalue + kRidge;
-    const float scale = 1.0f / std::sqrt(v);
     const auto to = static_cast<std::size_t>(j);
-    variance.Set(to, v);
-    for (int f = 0; f < kN; ++f) column[f][to] = HalfOf(solver.eigenvectors()(f, from) * scale);
+    const float deviation = std::sqrt(eigenvalue + kRidge);
+    const float largest = solver.eigenvectors().col(from).cwiseAbs().maxCoeff();
+    const float unit = largest / deviation / kMostByte;
+    scale.Set(to, unit);
+    for (int f = 0; f < kN; ++f) {
+      const float part = solver.eigenvectors()(f, from) / largest * kMostByte;
+      column[f][to] = static_cast<std::int8_t>(std::lround(part));
+    }
   }
   leading = std::max(kept, 1u);
   return true;
 }
 
-Condensed Whitening::Apply(const Features& z) const {
-  Float8 y[kGroups]{};
-  Float8 largest{};
+Features Whitening::Whiten(const Features& z) const {
+  Features u;
   for (std::size_t block = 0; block < kGroups; ++block) {
-    largest = Max(largest, Abs(z.group[block]));
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const Float8 zf = Broadcast(z.group[block][lane]);
-      const std::uint16_t* w = column[block * kLanes + lane];
-      for (std::size_t g = 0; g < kGroups; ++g) y[g] += zf * FromHalf(w + g * kLanes);
+      const std::int8_t* w = column[block * kLanes + lane];
+      for (std::size_t g = 0; g < kGroups; ++g) u.group[g] += zf * FromBytes(w + g * kLanes);
     }
   }
+  for (std::size_t g = 0; g < kGroups; ++g) u.group[g] *= scale.group[g];
+  return u;
+}
+
+Condensed Whitening::Apply(const Features& z) const {
+  const Features u = Whiten(z);
   static_assert(kMaxLeading == kLanes, "the leading components are the first vector");
   const Int8 index{0, 1, 2, 3, 4, 5, 6, 7};
   const Int8 outside = index >= BroadcastInt(static_cast<std::int32_t>(leading));
-  Float8 distance{};
-  for (std::size_t g = 0; g < kGroups; ++g) distance += y[g] * y[g];
-  Float8 residual = Select(outside, y[0] * y[0] * variance.group[0], Broadcast(0));
-  for (std::size_t g = 1; g < kGroups; ++g) residual += y[g] * y[g] * variance.group[g];
+  const Float8 first = u.group[0] * u.group[0];
+  Float8 rest{};
+  for (std::size_t g = 1; g < kGroups; ++g) rest += u.group[g] * u.group[g];
 
   Condensed c;
   c.leading = leading;
-  for (std::size_t j = 0; j < kMaxLeading; ++j) c.whitened[j] = j < leading ? y[0][j] : 0;
-  c.residual = std::sqrt(Sum(residual));
-  c.mahalanobis = std::sqrt(Sum(distance));
-  c.largest = Largest(largest);
+  for (std::size_t j = 0; j < kMaxLeading; ++j) c.whitened[j] = j < leading ? u.group[0][j] : 0;
+  c.residual = std::sqrt(Sum(rest + Select(outside, first, Broadcast(0))));
+  c.mahalanobis = std::sqrt(Sum(rest + first));
   return c;
 }
 

@@ -17,25 +17,26 @@ inline constexpr std::uint32_t kMaxLeading = 8;
 struct Condensed {
   std::uint32_t leading = 0;
   float whitened[kMaxLeading]{};  // leading components, variance 1
-  float residual = 0;             // length of what the leading ones do not explain
+  float residual = 0;             // length of what the leading ones do not explain, each in its own deviations
   float mahalanobis = 0;          // distance with all components, ridge included
-  float largest = 0;              // largest single deviation
 };
 
 // Whitening by principal components with a ridge. Plain data of the VM that
 // holds it; costs an eigendecomposition to refresh and 40x40 to apply.
 struct alignas(64) Whitening {
   // column[f][j]: feature f's part in component j, divided by that component's
-  // deviation. Half precision: this is most of what a tick reads of a VM, and
-  // three digits of an axis are more than its samples support.
-  std::uint16_t column[kFeatureCount][kFeatureCount]{};
-  Features variance;          // of each component, ridge included, largest first
+  // deviation, in units of scale[j]. Bytes: this is most of what a tick reads
+  // of a VM, and an axis that rests on some hundred samples is not known better
+  // than to the 254th part of its largest entry.
+  std::int8_t column[kFeatureCount][kFeatureCount]{};
+  Features scale;
   std::uint32_t leading = 0;  // 0: never refreshed
 
   bool ready() const { return leading != 0; }
   // From the covariance learnt from about `samples` samples: the fewer, the
   // more correlations are shrunk. False (and unchanged) when it cannot be decomposed.
   bool Refresh(const Covariance& covariance, float samples);
+  Features Whiten(const Features& z) const;
   Condensed Apply(const Features& z) const;
 };
 

@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include "core/fingerprint/lanes.h"
-#include "core/fingerprint/scaling.h"
 
 namespace whorl {
 namespace {
 
-constexpr float kTailPart = 0.1f;
 constexpr float kLeastPeaks = 8.0f;
 // The fit follows the histogram at this distance once it is settled.
 constexpr std::uint32_t kFitEvery = 16;
@@ -23,7 +21,7 @@ std::size_t BinOf(float position) { return std::min(static_cast<std::size_t>(pos
 void Calibration::Fit(const Shape& shape) {
   // From the top down until the tail holds enough values to be fitted.
   const float n = total_ / increment_;
-  const float enough = std::min(std::max(kTailPart * n, kLeastPeaks), 0.5f * n) * increment_;
+  const float enough = std::min(std::max(shape.tail_part * n, kLeastPeaks), 0.5f * n) * increment_;
   const float ratio = Exp(-shape.log_step);
   float edge = Exp(shape.log_lowest + shape.log_step * static_cast<float>(kBins));
   float above = 0;   // values in the bins passed
@@ -37,7 +35,7 @@ void Calibration::Fit(const Shape& shape) {
   }
   peaks_.edge = edge;
   peaks_.count = above / increment_;
-  peaks_.scale = std::max(moment / above - edge, shape.least_scale);
+  peaks_.scale = std::max(moment / above - edge, shape.least_scale * edge);
   peaks_.within = -Log10((1 + peaks_.count) / (n + 1));
 }
 
@@ -54,7 +52,7 @@ Calibration::Terms Calibration::Weigh(float value, float position, const Shape& 
   if (value > peaks_.edge) {
     const float excess = (value - peaks_.edge) / peaks_.scale;
     if (shape.tail == Tail::kExponential) return {peaks_.within + excess * kPerLn, 0, 1};
-    const float k = std::max(peaks_.count, 1.0f);
+    const float k = std::clamp(peaks_.count, 1.0f, shape.most_peaks);
     return {peaks_.within, k * kPerLn, 1 + excess / k};
   }
   const std::size_t bin = BinOf(position);
@@ -76,7 +74,8 @@ float Calibration::Evidence(float value, const Shape& shape) const {
 }
 
 void Calibration::Learn(float position, const Shape& shape, float weight) {
-  increment_ *= 1.0f + kForgetting * weight;
+  const float fading = std::max(shape.forgetting, shape.youth / static_cast<float>(learnt_ + 2));
+  increment_ *= 1.0f + fading * weight;
   bins_[BinOf(position)] += increment_ * weight;
   total_ += increment_ * weight;
   if (increment_ > kLargestIncrement) {

@@ -18,8 +18,9 @@ namespace whorl {
 class Calibration {
  public:
   static constexpr std::size_t kBins = 32;
-  // Evidence is cut here; one tick can never say more.
-  static constexpr float kMostEvidence = 8.0f;
+  // Evidence is cut here; no history supports more, and the order of what lies
+  // below is worth keeping.
+  static constexpr float kMostEvidence = 30.0f;
 
   enum class Tail { kPredictive, kExponential };
 
@@ -29,7 +30,13 @@ class Calibration {
     float lowest;
     float log_lowest;
     float log_step;     // ln(highest / lowest) / kBins
-    float least_scale;  // no tail is believed to be thinner than this
+    float least_scale;  // no tail is believed to be thinner than this, as a part of where it begins
+    float forgetting;   // per value learnt
+    // Early values were taken against a model that hardly knew the VM: while
+    // young, weights rise with this power of a value's number.
+    float youth;
+    float tail_part;   // of the values, the largest, that the tail is fitted to
+    float most_peaks;  // the tail stays as heavy as if no more values than these spoke for it
     Tail tail;
   };
 

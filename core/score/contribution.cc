@@ -32,9 +32,10 @@ void Recent::Push(const Features& scaled, FeatureMask valid) {
   known |= valid.bits();
 }
 
-Explanation Explain(const Recent& recent, const Scaling& scaling, FeatureMask shown) {
+Explanation Explain(const Recent& recent, const Scaling& scaling, const Features& season, const Schema& schema,
+                    FeatureMask shown) {
   const std::uint64_t bits = recent.known & shown.bits();
-  const Features z = scaling.Deviations(recent.y, FeatureMask{bits});
+  const Features z = scaling.Deviations(recent.y, FeatureMask{bits}, season, schema);
   Float8 all{}, cpu{};
   for (std::size_t g = 0; g < kGroups; ++g) {
     const Float8 square = z.group[g] * z.group[g];

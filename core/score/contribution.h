@@ -30,6 +30,8 @@ struct Explanation {
   std::uint8_t count = 0;
   float cpu_excess = 0;  // 0..1: share of the squared deviation by CPU features above their usual level
 };
-Explanation Explain(const Recent& recent, const Scaling& scaling, FeatureMask shown);
+// `season` and `schema` as in Scaling::Deviations.
+Explanation Explain(const Recent& recent, const Scaling& scaling, const Features& season, const Schema& schema,
+                    FeatureMask shown);
 
 }  // namespace whorl

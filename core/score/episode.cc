@@ -30,4 +30,13 @@ EpisodeTracker::Change EpisodeTracker::Abandon(Time at) {
   return Change::kClosed;
 }
 
+float News::Observe(float evidence) {
+  constexpr float kFading = 0.995f;
+  constexpr float kMore = 1.35f;
+  told *= kFading;
+  if (evidence <= told * kMore) return 0;
+  told = evidence;
+  return evidence;
+}
+
 }  // namespace whorl

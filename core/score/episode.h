@@ -30,4 +30,14 @@ struct EpisodeTracker {
   Change Abandon(Time at);
 };
 
+// What is worth telling again while something goes on: evidence that exceeds by
+// a third what was told before, where what was told fades over some hundred
+// ticks. Needs no threshold. Plain data of the VM that holds it.
+struct News {
+  float told = 0;
+
+  // The evidence in a tick that brings news, else 0.
+  float Observe(float evidence);
+};
+
 }  // namespace whorl

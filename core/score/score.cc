@@ -9,88 +9,124 @@
 namespace whorl {
 namespace {
 
-// Distances are in robust deviations: sqrt(40) * kClip = 95 is the most there can
-// be before whitening. 0.5 .. 80; ln 0.5 and ln(160) / 32.
-constexpr Calibration::Shape kDistance{0.5f, -0.693147f, 0.158599f, 0.3f, Calibration::Tail::kPredictive};
-// A mean of evidences; under a perfect calibration a single evidence falls off
-// with scale 1 / ln 10, and the mean cannot fall slower for being a mean.
-// 0.05 .. 8; ln 0.05 and ln(160) / 32.
-constexpr Calibration::Shape kMean{0.05f, -2.995732f, 0.158599f, 0.4342944819f, Calibration::Tail::kExponential};
+// Statistics are distances in deviations, surprises or shares: all fit on one
+// logarithmic grid. 0.02 .. 2000; ln 0.02 and ln(1e5) / 32.
+constexpr Calibration::Shape kStatistic{
+    0.02f, -3.912023f, 0.359779f, 0.05f, 0.0005f, 0.0f, 0.1f, 1e6f, Calibration::Tail::kPredictive};
+constexpr Calibration::Shape kStatisticSeconds{
+    0.02f, -3.912023f, 0.359779f, 0.05f, 0.0005f, 2.0f, 0.1f, 1e6f, Calibration::Tail::kPredictive};
+// A mean of evidences: 0.02 .. 30; ln 0.02 and ln(1500) / 32. What a VM does is
+// not the same from week to week, so its largest hundredth falls off far more
+// slowly than that of a sample from one distribution: the tail stays heavy.
+// Both numbers are from the unlabelled VMs of `whorl-eval alarms`.
+constexpr Calibration::Shape kFused{
+    0.02f, -3.912023f, 0.228538f, 0.05f, 0.0001f, 0.0f, 0.01f, 4.0f, Calibration::Tail::kPredictive};
+// Within the hours that seconds are remembered a VM is more like itself.
+constexpr Calibration::Shape kFusedSeconds{
+    0.02f, -3.912023f, 0.228538f, 0.05f, 0.0001f, 2.0f, 0.01f, 6.0f, Calibration::Tail::kPredictive};
 
-// Moving mean: one wild tick reaches a quarter of its evidence, sustained
-// evidence 90 % within eight ticks.
-constexpr float kSmoothing = 0.25f;
+// Moving mean of a statistic: sixteen ticks.
+constexpr float kSmoothing = 0.06f;
+constexpr std::uint16_t kOld = 1000;
+float Median(float a, float b, float c) { return std::max(std::min(a, b), std::min(std::max(a, b), c)); }
 
-// Of the run: 0.1 .. 40; ln 0.1 and ln(400) / 32.
-constexpr Calibration::Shape kRun{0.1f, -2.302585f, 0.187233f, 0.4f, Calibration::Tail::kPredictive};
-// A usual tick's evidence rarely exceeds this; what does piles up, cut so that
-// one wild tick adds little. The pile shrinks quickly in calm.
-constexpr float kRunDrift = 0.7f;
-constexpr float kRunMost = 2.0f;
-constexpr float kRunDecay = 0.9f;
-constexpr float kLongestRun = 40.0f;
-// A long history lets the tails speak for themselves, and on real servers runs
-// then mostly tell of slow drift (mean average precision over 15 of them .26
-// without, .17 with). A short history cannot: there runs find in 30 s what the
-// mean would miss in half of the cases.
-constexpr float kRunUntil = 400.0f;
-constexpr float kRunFade = 100.0f;
-// Two looks at the same evidence: the better of two p-values counts double.
-constexpr float kTwoLooks = 0.30103f;
+// Each of these is the only one to see what it sees.
+constexpr std::uint32_t kWitnesses = Bit(Detector::kSketch) | Bit(Detector::kGuest) | Bit(Detector::kSudden);
+// Their windows are seconds apart.
+constexpr float kWitnessSmoothing = 0.25f;
+// What comes and goes within half an hour of five-minute samples is over before
+// sixteen ticks have noticed.
+constexpr float kSuddenSmoothing = 0.25f;
+// Young means are plain means, or the first ticks would weigh too much.
+float Gain(std::size_t detector, std::uint16_t seen) {
+  const std::uint32_t bit = 1u << detector;
+  const float settled = (bit & Bit(Detector::kSudden)) != 0 ? kSuddenSmoothing
+                        : (bit & kWitnesses) != 0           ? kWitnessSmoothing
+                                                            : kSmoothing;
+  return std::max(settled, 1.0f / static_cast<float>(seen + 1));
+}
+constexpr float kRelief = 0.25f;
+// A part of the evidence that stands without the guest's word.
+constexpr float kOwnPart = 0.6f;
 
-float NextRun(float run, float evidence) {
-  const float next = run + std::min(evidence, kRunMost) - kRunDrift;
-  return std::clamp(evidence < kRunDrift ? next * kRunDecay : next, 0.0f, kLongestRun);
+// Adaptive conformal control: the rate is kept where it can be counted.
+constexpr float kControlled = 0.01f;
+constexpr float kAlarm = 2.0f;  // -log10 of it
+// Seconds that grow into an alarm must not teach on the way that they are usual.
+constexpr float kUnusualSeconds = 0.1f;
+// Slow: quicker, and it would take back during an anomaly what tells it apart.
+constexpr float kControlGain = 0.004f;
+constexpr float kLeastTemper = 0.5f, kMostTemper = 2.0f;
+
+// The mean of the three strongest of those that look at the same measurements:
+// one broken detector neither raises an alarm nor hides one.
+float Together(const std::array<float, kDetectorCount>& e) {
+  float first = 0, second = 0, third = 0;
+  for (std::size_t d = 0; d < kDetectorCount; ++d) {
+    const float x = (kWitnesses >> d & 1u) != 0 ? 0.0f : e[d];
+    if (x > first) {
+      third = second;
+      second = first;
+      first = x;
+    } else if (x > second) {
+      third = second;
+      second = x;
+    } else if (x > third) {
+      third = x;
+    }
+  }
+  // Alone, a detector says no more than twice what the next one does.
+  return (std::min(first, 2 * second + 1) + second + third) / 3.0f;
 }
 
 }  // namespace
 
-Evidence Scorer::Judge(const Condensed& condensed) {
-  const Float8 value =
-      Max(Float8{condensed.mahalanobis, condensed.residual, condensed.largest}, Broadcast(kDistance.lowest));
-  const Float8 log_value = Log(value);
-  Evidence result;
-  std::array<Calibration::Terms, kDetectorCount> terms;
-  Float8 argument = Broadcast(1);
+Evidence Scorer::Judge(const Signs& signs, Millis interval) {
+  const bool short_tick = interval < kShortTick;
   for (std::size_t d = 0; d < kDetectorCount; ++d) {
-    result.position[d] = Calibration::Position(log_value[d], kDistance);
-    terms[d] = detector[d].Weigh(value[d], result.position[d], kDistance);
-    argument[d] = terms[d].argument;
+    if ((signs.measured >> d & 1u) == 0) continue;
+    const float raw = signs.value[d];
+    const float clean = short_tick && seen[d] >= 2 ? Median(raw, last[d], before[d]) : raw;
+    before[d] = last[d];
+    last[d] = raw;
+    const float gain = Gain(d, seen[d]);
+    // What is over in seconds is not told for a minute.
+    smooth[d] += (short_tick && clean < smooth[d] ? std::max(gain, kRelief) : gain) * (clean - smooth[d]);
+    seen[d] = static_cast<std::uint16_t>(std::min<int>(seen[d] + 1, kOld));
+    evidence[d] = detector[d].Evidence(smooth[d], short_tick ? kStatisticSeconds : kStatistic);
   }
-  const Float8 log_argument = Log(argument);
-  std::array<float, kDetectorCount> e{};
-  for (std::size_t d = 0; d < kDetectorCount; ++d) e[d] = terms[d].Evidence(log_argument[d]);
-  // Mean of the two strongest: one broken detector can neither raise an alarm
-  // nor hide one.
-  const float least = std::min({e[0], e[1], e[2]});
-  result.tick = (e[0] + e[1] + e[2] - least) * 0.5f;
-  smooth = started ? smooth + kSmoothing * (result.tick - smooth) : result.tick * kSmoothing;
-  started = true;
-  result.smooth = smooth;
-  // The middle one of three: a broken detector does not pile up.
-  const float middle = std::max(std::min(e[0], e[1]), std::min(std::max(e[0], e[1]), e[2]));
-  result.run = run = NextRun(run, middle);
-
-  const Float8 log_sums = Log(Max(Float8{smooth, run, 1, 1, 1, 1, 1, 1}, Broadcast(kMean.lowest)));
-  result.mean_position = Calibration::Position(log_sums[0], kMean);
-  result.run_position = Calibration::Position(log_sums[1], kRun);
-  const Calibration::Terms of_mean = mean.Weigh(smooth, result.mean_position, kMean);
-  const Calibration::Terms of_run = runs.Weigh(run, result.run_position, kRun);
-  const Float8 log_terms = Log(Float8{of_mean.argument, of_run.argument, 1, 1, 1, 1, 1, 1});
-  // The mean never says more than the evidences themselves on average: its
-  // calibration may only take back what clusters of exceedances would overstate.
-  const float far = std::min(of_mean.Evidence(log_terms[0]), smooth);
-  const float young = std::clamp((kRunUntil - detector[0].samples()) / kRunFade, 0.0f, 1.0f);
-  const float lasting = young * of_run.Evidence(log_terms[1]);
-  result.calibrated = std::max(std::max(far, lasting) - young * kTwoLooks, 0.0f);
+  Evidence result;
+  result.detector = evidence;
+  const auto of = [&](Detector d) { return evidence[static_cast<std::size_t>(d)]; };
+  result.lasting = Together(evidence);
+  const float host = std::max({result.lasting, of(Detector::kSketch), of(Detector::kSudden)});
+  result.fused = fused_now = std::max(host, of(Detector::kGuest));
+  result.guest_only = host < kOwnPart * result.fused;
+  const Calibration::Shape& shape = short_tick ? kFusedSeconds : kFused;
+  calibrated_now = std::min(temper * fused.Evidence(result.fused, shape), Calibration::kMostEvidence);
+  result.calibrated = calibrated_now;
   return result;
 }
 
-void Scorer::Learn(const Evidence& evidence, float weight) {
-  if (weight <= 0) return;
-  for (std::size_t d = 0; d < kDetectorCount; ++d) detector[d].Learn(evidence.position[d], kDistance, weight);
-  mean.Learn(evidence.mean_position, kMean, weight);
-  runs.Learn(evidence.run_position, kRun, weight);
+void Scorer::Learn(const Signs& signs, float weight, bool flagged, bool adapt, Millis interval) {
+  const bool short_tick = interval < kShortTick;
+  const Calibration::Shape& statistic = short_tick ? kStatisticSeconds : kStatistic;
+  episode = flagged ? static_cast<std::uint16_t>(std::min<int>(episode + 1, kOld)) : std::uint16_t{0};
+  for (std::size_t d = 0; d < kDetectorCount && !flagged; ++d) {
+    if ((signs.measured >> d & 1u) == 0) continue;
+    const float position = Calibration::Position(Log(std::max(smooth[d], statistic.lowest)), statistic);
+    detector[d].Learn(position, statistic, weight);
+  }
+  // An episode is one thing that happened, however many ticks it has: all of
+  // them, and what it is about would soon be usual.
+  if (episode > 1) return;
+  if (adapt) {
+    const float excess = (calibrated_now >= kAlarm ? 1.0f : 0.0f) - kControlled;
+    temper = std::clamp(temper * (1.0f - kControlGain * excess), kLeastTemper, kMostTemper);
+  }
+  const Calibration::Shape& shape = short_tick ? kFusedSeconds : kFused;
+  fused.Learn(Calibration::Position(Log(std::max(fused_now, shape.lowest)), shape), shape,
+              short_tick && calibrated_now >= kAlarm ? kUnusualSeconds : 1.0f);
 }
 
 std::uint8_t ScoreOf(float evidence) {

@@ -2,52 +2,83 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 
 #include "core/base/time.h"
-#include "core/fingerprint/whitening.h"
 #include "core/score/calibration.h"
 
 namespace whorl {
 
 // The detectors: each a number that grows as the VM leaves its usual ways.
-enum class Detector : std::uint8_t { kMahalanobis, kResidual, kLargest };
-inline constexpr std::size_t kDetectorCount = 3;
+enum class Detector : std::uint8_t {
+  kMahalanobis,  // whitened distance
+  kResidual,     // what the leading components do not explain
+  kInnovation,   // an unusual step from one sample to the next
+  kForest,       // isolation forest on the condensed vector
+  kLevel,        // whitened distance of the slow mean
+  kOneClass,     // one-class support vector machine on the condensed vector
+  kLoda,         // surprise of sparse random projections
+  kSketch,       // the order of system calls
+  kCohort,       // distance from those it usually resembles
+  kGuest,        // the order of the guest's own system calls, as the guest tells them
+  kSudden,       // whitened distance over a few ticks only
+};
+inline constexpr std::size_t kDetectorCount = 11;
+constexpr std::uint32_t Bit(Detector d) { return 1u << static_cast<unsigned>(d); }
 
-// What one tick says and what the last few together say.
-struct Evidence {
-  float tick = 0;        // -log10 p of this sample alone, detectors fused
-  float smooth = 0;      // moving mean of it
-  float run = 0;         // what has piled up while ticks kept being unusual
-  float calibrated = 0;  // -log10 p of both together; behind the score
-  // Where the statistics lie in their histories, for Learn.
-  std::array<float, kDetectorCount> position{};
-  float mean_position = 0;
-  float run_position = 0;
+// One tick's statistics; those not measured in it keep what they said last.
+struct Signs {
+  std::array<float, kDetectorCount> value{};
+  std::uint32_t measured = 0;
+
+  void Put(Detector d, float v) {
+    value[static_cast<std::size_t>(d)] = v;
+    measured |= Bit(d);
+  }
 };
 
-// From condensed vector to score, of one VM: a conformal p-value per detector,
-// fused, followed over time in two ways, each calibrated last against its own
-// history: a moving mean for what is far away, and a sum that grows while ticks
-// keep being unusual, for a VM whose usual seconds include short bursts and
-// that now stays where they only went for a moment. Plain data.
+// How one tick and the ones before it look against the VM's own history.
+struct Evidence {
+  float fused = 0;                               // detectors together, uncalibrated
+  float lasting = 0;                             // the same without what is only sudden or told by one witness
+  float calibrated = 0;                          // -log10 p; behind the score
+  std::array<float, kDetectorCount> detector{};  // -log10 p of each
+  bool guest_only = false;                       // without the guest's own word there would be little
+};
+
+// From statistics to a score, of one VM. Each statistic is followed by a moving
+// mean (what lasts counts, and a mean over some ticks orders anomalies far
+// better than single ticks do), turned into a conformal p-value against its own
+// history, and fused; the fused evidence is calibrated last, against its own
+// history again, and the long-run rate of alarms is kept by adaptive conformal
+// control (Gibbs & Candès, NeurIPS 2021). Plain data.
 struct Scorer {
   std::array<Calibration, kDetectorCount> detector;
-  Calibration mean;
-  Calibration runs;
-  float smooth = 0;
-  float run = 0;
-  bool started = false;
+  Calibration fused;
+  std::array<float, kDetectorCount> smooth{};
+  std::array<float, kDetectorCount> last{};    // raw values of the two ticks before,
+  std::array<float, kDetectorCount> before{};  // for ticks so short that one alone says nothing
+  std::array<float, kDetectorCount> evidence{};
+  std::array<std::uint16_t, kDetectorCount> seen{};  // values so far, up to kOld
+  float temper = 1;  // evidence is multiplied with it: above 1 when alarms are rarer than stated
+  float fused_now = 0;
+  float calibrated_now = 0;
+  std::uint16_t episode = 0;  // ticks of the one under way
 
   // Enough history for evidence to mean something.
-  bool ready() const { return detector[0].samples() >= 10; }
-  Evidence Judge(const Condensed& condensed);
-  // After Judge, and only with what was accepted as usual: `weight` 1, less
-  // while suspicious, 0 during an episode.
-  void Learn(const Evidence& evidence, float weight);
+  bool ready() const { return fused.samples() >= 10; }
+  // `interval` of the samples: ticks shorter than kShortTick are cleaned of
+  // single wild ones by a running median of three.
+  Evidence Judge(const Signs& signs, Millis interval);
+  // After Judge. `weight`: of the detectors' histories, less while suspicious.
+  // The fused evidence enters its own history whatever is suspected, or it would
+  // promise rates it does not keep; of an episode (`flagged`) only the first
+  // tick does. `adapt`: the long-run rate is controlled.
+  void Learn(const Signs& signs, float weight, bool flagged, bool adapt, Millis interval);
 };
 
-// A tick this unlikely is suspicious: it teaches a tenth (p < 0.004).
+inline constexpr Millis kShortTick{10'000};
+
+// A tick this unlikely is suspicious (p < 0.004).
 inline constexpr float kSuspicious = 2.4f;
 
 // score = 100 * min(1, evidence / 6): p = 1e-3 is 50, p = 1e-6 is 100.

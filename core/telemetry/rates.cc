@@ -7,15 +7,6 @@
 namespace whorl {
 namespace {
 
-constexpr std::uint64_t Counters() {
-  std::uint64_t bits = 0;
-  for (const FeatureInfo& info : kFeatures) {
-    if (info.kind == Kind::kCounter) bits |= Bit(info.feature);
-  }
-  return bits;
-}
-constexpr std::uint64_t kCounters = Counters();
-
 // Raw counters of time are microseconds; one microsecond per millisecond is
 // one millicore, and one millisecond per second alike. Others count per second.
 constexpr std::array<double, kFeatureCount> PerMilli() {
@@ -78,7 +69,7 @@ void CountFate(SampleFate fate, SampleCounts& counts) {
 }  // namespace
 
 SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const std::array<double, kFeatureCount>& raw,
-                          FeatureVector& out, SampleCounts& counts) {
+                          FeatureVector& out, SampleCounts& counts, std::uint64_t counters) {
   out.valid = FeatureMask{};
   const SampleFate fate = Judge(*this, now, sampled_at);
   CountFate(fate, counts);
@@ -95,6 +86,7 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const st
   std::uint64_t finite = 0;
   std::uint64_t rising = 0;
   std::uint64_t recent = 0;
+  std::uint64_t moved = 0;
   for (std::size_t f = 0; f < kFeatureCount; f += kDoubles) {
     const Double4 reading = Load(raw, f);
     const Double4 before = Load(last_raw, f);
@@ -105,7 +97,7 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const st
     const Double4 elapsed =
         __builtin_convertvector((at_ms - last) | (at_ms == last ? Unsigned4{1, 1, 1, 1} : Unsigned4{}), Double4);
     const Double4 rate = delta * Load(kPerMilli, f) / elapsed;
-    const Double4 value = LanesOf(kCounters, f) ? rate : reading;
+    const Double4 value = LanesOf(counters, f) ? rate : reading;
     const Float4 narrow = __builtin_convertvector(value, Float4);
     __builtin_memcpy(out.value.data() + f, &narrow, sizeof narrow);
     // False for NaN and both infinities; a negative count or size is as broken,
@@ -113,6 +105,7 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const st
     const Long4 sound = (reading >= 0.0) & (reading <= kLargestReading);
     finite |= BitsOf(sound, f);
     rising |= BitsOf(delta >= 0.0, f);
+    moved |= BitsOf(delta != 0.0, f);
     recent |= BitsOf(elapsed <= static_cast<double>(kLongestInterval.count()), f);
     const Long4 taken = sound & LanesOf(valid.bits(), f);
     const Double4 kept = taken ? reading : before;
@@ -123,15 +116,18 @@ SampleFate Rates::Advance(Time now, Time sampled_at, FeatureMask valid, const st
 
   const std::uint64_t good = valid.bits() & finite;
   const std::uint64_t differenced = good & known & rising & recent;
-  out.valid = FeatureMask{(good & ~kCounters) | (differenced & kCounters)};
+  out.valid = FeatureMask{(good & ~counters) | (differenced & counters)};
   const std::uint64_t broken = valid.bits() & ~finite;
-  const std::uint64_t fell = good & known & kCounters & ~rising;
-  const std::uint64_t gap = good & known & kCounters & rising & ~recent;
+  const std::uint64_t fell = good & known & counters & ~rising;
+  const std::uint64_t gap = good & known & counters & rising & ~recent;
   if ((broken | fell | gap) != 0) [[unlikely]] {
     counts.not_a_number += static_cast<std::uint64_t>(std::popcount(broken));
     counts.backwards += static_cast<std::uint64_t>(std::popcount(fell));
     counts.gaps += static_cast<std::uint64_t>(std::popcount(gap));
   }
+  const std::uint64_t watched = good & known & counters;
+  if (watched != 0)
+    frozen = (watched & moved) != 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(frozen + (frozen < 65535));
   known |= good;
   return fate;
 }

@@ -5,6 +5,7 @@
 
 #include "core/base/time.h"
 #include "core/telemetry/features.h"
+#include "core/telemetry/schema.h"
 
 namespace whorl {
 
@@ -50,11 +51,15 @@ struct Rates {
   std::int64_t last_sample_ms = 0;
   std::uint64_t known = 0;  // bit set: last_raw and last_ms of that feature hold a reading
   bool started = false;
+  // Samples in a row in which no counter moved: a source that answers and has
+  // stopped looking. Counters that are not read do not count.
+  std::uint16_t frozen = 0;
 
   // Takes a sample in. On kAccepted `out` holds what could be measured; on
-  // anything else the sample left no trace but its count.
+  // anything else the sample left no trace but its count. `counters`: which
+  // features are differenced (Schema).
   SampleFate Advance(Time now, Time sampled_at, FeatureMask valid, const std::array<double, kFeatureCount>& raw,
-                     FeatureVector& out, SampleCounts& counts);
+                     FeatureVector& out, SampleCounts& counts, std::uint64_t counters = LiveSchema().counters);
 };
 
 }  // namespace whorl

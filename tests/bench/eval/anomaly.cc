@@ -42,6 +42,13 @@ struct Result1 {
   Attribution attribution, mean_z2_attribution, random_attribution;
 
   std::vector<float> evidence() const { return EvidenceOf(scored, 0); }
+  // What NAB calls a detection: it counts each one, and the engine tells an
+  // anomaly when it begins and when it grows, not in every tick.
+  std::vector<float> news() const {
+    std::vector<float> told;
+    for (const RowScore& row : scored.rows) told.push_back(row.news);
+    return told;
+  }
 };
 
 Curves CurvesOf(const Series& series, std::span<const float> evidence, std::size_t vus_window) {
@@ -221,7 +228,7 @@ class NabJudge {
   NabJudge(const Results& results, std::optional<std::size_t> baseline) {
     evidence_.reserve(results.size());
     for (const Result1* r : results) {
-      evidence_.push_back(baseline ? r->baselines[*baseline].evidence : r->evidence());
+      evidence_.push_back(baseline ? r->baselines[*baseline].evidence : r->news());
       files_.push_back({evidence_.back(), r->series.events, r->series.train_rows});
     }
   }

@@ -22,41 +22,26 @@ double ProcessorSeconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-// What a column's values are divided by, from the training part alone, so that
-// they lie where the features' logarithm is in force.
-std::vector<double> Sizes(const Series& series, std::size_t columns) {
-  std::vector<double> sizes;
-  for (std::size_t c = 0; c < columns; ++c) {
-    std::vector<double> seen;
-    for (std::size_t r = 0; r < series.train_rows; ++r) {
-      const auto v = static_cast<double>(series.Value(r, c));
-      if (!std::isnan(v)) seen.push_back(std::abs(v));
-    }
-    const double high = Quantile(std::move(seen), 0.99);
-    sizes.push_back(high > 0 ? high : 1.0);
-  }
-  return sizes;
-}
-
 class EngineScorer : public SeriesScorer {
  public:
   explicit EngineScorer(const EngineScorerOptions& options) {
     policy_.false_episodes_per_week = options.false_episodes_per_week;
+    policy_.adaptive_control = options.adaptive_control;
   }
 
   std::string Configuration() const override {
     std::ostringstream text;
     text << "default policy: " << policy_.learning_samples << " samples and " << policy_.learning.count()
-         << " s of learning, " << policy_.false_episodes_per_week << " false episodes a week; the first "
-         << kFeatureCount << " columns as features";
+         << " s of learning, " << policy_.false_episodes_per_week << " false episodes a week, adaptive control "
+         << (policy_.adaptive_control ? "on" : "off") << "; the first " << kFeatureCount
+         << " columns as gauges of unknown unit";
     return text.str();
   }
 
   Result<Scored> Score(const Series& series) override {
     const double began = ProcessorSeconds();
     const std::size_t columns = std::min(series.columns.size(), kFeatureCount);
-    const std::vector<double> sizes = Sizes(series, columns);
-    Engine engine;
+    Engine engine(TraceSchema());
     VmSpec spec;
     spec.id = series.name;
     spec.policy = policy_;
@@ -65,13 +50,12 @@ class EngineScorer : public SeriesScorer {
 
     Scored scored;
     scored.columns_used = columns;
-    scored.state_bytes = sizeof(VmState);
+    scored.state_bytes = sizeof(VmState) + sizeof(VmMemory);
     scored.rows.reserve(series.rows());
     Frame frame;
     frame.samples.resize(1);
     VmSample& sample = frame.samples[0];
     sample.vm = *vm;
-    std::vector<double> total(columns, 0.0);  // counters as they would stand
     for (std::size_t r = 0; r < series.rows(); ++r) {
       const std::int64_t at = kEpoch + series.at[r] - series.at[0];
       if (r > 0 && at <= ToUnixMillis(sample.sampled_at)) {
@@ -81,21 +65,21 @@ class EngineScorer : public SeriesScorer {
         scored.rows.push_back(repeated);
         continue;
       }
-      const double seconds = r == 0 ? 1.0 : static_cast<double>(at - ToUnixMillis(sample.sampled_at)) / 1000;
       sample.sampled_at = FromUnixMillis(at);
       sample.valid = FeatureMask{};
       for (std::size_t c = 0; c < columns; ++c) {
         const auto value = static_cast<double>(series.Value(r, c));
         if (std::isnan(value)) continue;
-        const FeatureInfo& info = kFeatures[c];
-        const double level = value / sizes[c] * 20 * static_cast<double>(ScaleOrigin(info.feature));
-        const bool time = info.unit == "millicores" || info.unit == "ms/s";
-        total[c] += std::max(0.0, level) * seconds * (time ? 1000 : 1);
-        sample.raw[c] = info.kind == Kind::kGauge ? level : total[c];
-        sample.valid.Set(info.feature);
+        sample.raw[c] = value;
+        sample.valid.Set(static_cast<Feature>(c));
       }
       ++frame.sequence;
       engine.Tick(sample.sampled_at, frame);
+      // What the controller does in the background is done at once.
+      while (const auto training = engine.NextTraining()) {
+        if (const auto machine = TrainOneClass(training->points()))
+          static_cast<void>(engine.Adopt(training->vm, *machine));
+      }
       scored.rows.push_back(Read(*engine.Find(*vm)));
     }
     scored.masked_cells = engine.sample_counts().not_a_number;
@@ -108,6 +92,7 @@ class EngineScorer : public SeriesScorer {
     RowScore row;
     if (a.p_value) row.evidence = static_cast<float>(-std::log10(std::max(*a.p_value, 1e-300)));
     if (a.score) row.score = *a.score;
+    row.news = a.news;
     row.opened = a.episode_opened;
     row.closed = a.episode_closed;
     for (std::size_t k = 0; k < std::min<std::size_t>(a.top_count, kNamedColumns); ++k) {
@@ -125,7 +110,6 @@ std::unique_ptr<SeriesScorer> MakeEngineScorer(const EngineScorerOptions& option
   return std::make_unique<EngineScorer>(options);
 }
 
-// The engine has no adaptive control yet.
-bool CanSetAdaptiveControl(bool on) { return !on; }
+bool CanSetAdaptiveControl(bool) { return true; }
 
 }  // namespace whorl::eval

@@ -17,6 +17,7 @@ inline constexpr std::size_t kNamedColumns = 3;
 // What the scorer said after one row, knowing nothing of later ones.
 struct RowScore {
   float evidence = kMissing;  // -log10 of the p-value; kMissing while learning or blind
+  float news = 0;             // the evidence where this row is worth telling (Assessment::news), else 0
   std::int16_t score = -1;    // 0..100 as users see it; -1 = none
   bool opened = false;        // an episode opened at this row
   bool closed = false;

@@ -12,38 +12,55 @@ namespace {
 
 constexpr FeatureMask kEverything = FeatureMask::All();
 
-Baseline Learnt(int samples = 200) {
-  Baseline b;
+struct Whole {
+  Baseline baseline;
+  LongMemory memory;
+};
+
+Baseline::Outcome Observe(Whole& whole, std::int64_t at_ms, const Features& y) {
+  Sample sample;
+  sample.at = FromUnixMillis(at_ms);
+  sample.y = y;
+  sample.valid = kEverything;
+  Circumstances now;
+  now.goal = {100, Seconds{100}};
+  return whole.baseline.Observe(sample, now, whole.memory);
+}
+std::string Save(const Whole& whole) { return whorl::Save(whole.baseline, whole.memory); }
+Status Load(std::string_view blob, Whole& whole) { return whorl::Load(blob, whole.baseline, whole.memory); }
+
+Whole Learnt(int samples = 200) {
+  Whole b;
   std::mt19937 random(41);
   std::normal_distribution<float> noise;
   for (int i = 1; i <= samples; ++i) {
     Features y;
     for (std::size_t f = 0; f < kFeatureCount; ++f) y.Set(f, 2 + 0.3f * noise(random));
-    b.Observe(FromUnixMillis(1000 * i), y, kEverything, {100, Seconds{100}}, false, {});
+    Observe(b, 1000 * i, y);
   }
   return b;
 }
 
 TEST(Checkpoint, ComesBackAsItWas) {
-  const Baseline before = Learnt();
-  Baseline after;
+  const Whole before = Learnt();
+  Whole after;
   ASSERT_TRUE(Load(Save(before), after));
   EXPECT_EQ(Save(after), Save(before));
-  EXPECT_TRUE(after.learnt);
-  EXPECT_EQ(after.samples, before.samples);
+  EXPECT_TRUE(after.baseline.learnt);
+  EXPECT_EQ(after.baseline.samples, before.baseline.samples);
   Features y;
   for (std::size_t f = 0; f < kFeatureCount; ++f) y.Set(f, 4);
-  Baseline copy = before;
-  const auto a = copy.Observe(FromUnixMillis(500'000), y, kEverything, {}, false, {});
-  const auto b = after.Observe(FromUnixMillis(500'000), y, kEverything, {}, false, {});
-  EXPECT_EQ(a.evidence.tick, b.evidence.tick);
+  Whole copy = before;
+  const auto a = Observe(copy, 500'000, y);
+  const auto b = Observe(after, 500'000, y);
+  EXPECT_EQ(a.evidence.calibrated, b.evidence.calibrated);
 }
 
 TEST(Checkpoint, EveryDamagedByteIsNoticedAndChangesNothing) {
   const std::string good = Save(Learnt());
-  Baseline untouched = Learnt(50);
+  Whole untouched = Learnt(50);
   const std::string before = Save(untouched);
-  for (std::size_t i = 0; i < good.size(); i += 7) {
+  for (std::size_t i = 0; i < good.size(); i += 41) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 0x20);
     const Status loaded = Load(bad, untouched);
@@ -73,24 +90,24 @@ TEST(Checkpoint, AnOlderVersionSaysSoAndLearnsAnew) {
   std::memcpy(old.data() + 8, &features, sizeof features);
   const std::uint32_t crc = Crc(std::string_view(old).substr(0, old.size() - sizeof(crc)));
   std::memcpy(old.data() + old.size() - sizeof(crc), &crc, sizeof crc);
-  Baseline untouched;
+  Whole untouched;
   const Status loaded = Load(old, untouched);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, Code::kUnsupported);
   EXPECT_NE(loaded.error().message.find("version 1 with 24 features"), std::string::npos) << loaded.error().message;
-  EXPECT_EQ(untouched.samples, 0u);
+  EXPECT_EQ(untouched.baseline.samples, 0u);
 }
 
 TEST(Checkpoint, AValidChecksumDoesNotExcuseImpossibleValues) {
-  Baseline b = Learnt();
-  b.scaling.center.Set(3, std::nanf(""));
-  Baseline target;
+  Whole b = Learnt();
+  b.baseline.scaling.center.Set(3, std::nanf(""));
+  Whole target;
   EXPECT_EQ(Load(Save(b), target).error().code, Code::kCorrupt);
   b = Learnt();
-  b.whitening.leading = 200;
+  b.baseline.whitening.leading = 200;
   EXPECT_EQ(Load(Save(b), target).error().code, Code::kCorrupt);
   b = Learnt();
-  b.learnt_ms = -5;
+  b.baseline.learnt_ms = -5;
   EXPECT_EQ(Load(Save(b), target).error().code, Code::kCorrupt);
 }
 

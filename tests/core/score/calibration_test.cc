@@ -8,7 +8,9 @@
 namespace whorl {
 namespace {
 
-constexpr Calibration::Shape kShape{0.5f, -0.693147f, 0.158599f, 0.05f, Calibration::Tail::kPredictive};
+// 0.5 .. 80, forgets 500 values, exponential tail of the top tenth.
+constexpr Calibration::Shape kShape{
+    0.5f, -0.693147f, 0.158599f, 0.05f, 0.002f, 0.0f, 0.1f, 1e6f, Calibration::Tail::kPredictive};
 
 void Learn(Calibration& c, float value) { c.Learn(Calibration::Position(std::log(value), kShape), kShape, 1); }
 
@@ -46,7 +48,7 @@ TEST(Calibration, EvidenceNeverFallsAsTheValueRises) {
   Calibration c;
   for (int i = 0; i < 300; ++i) Learn(c, usual(random));
   float before = 0;
-  for (float value = 0.3f; value < 90; value *= 1.01f) {
+  for (float value = 0.3f; value < 5000; value *= 1.01f) {
     const float e = c.Evidence(value, kShape);
     EXPECT_GE(e, before - 0.12f) << value;  // bins and the fitted tail meet within a step
     EXPECT_LE(e, Calibration::kMostEvidence);
@@ -84,6 +86,20 @@ TEST(Calibration, WhatIsNoNumberBecomesNoEvidenceOfAnything) {
   EXPECT_LE(position, static_cast<float>(Calibration::kBins));
   EXPECT_TRUE(std::isfinite(c.Evidence(1e30f, kShape)));
   EXPECT_TRUE(std::isfinite(c.Evidence(0, kShape)));
+}
+
+TEST(Calibration, AHeavyTailStaysHeavyHoweverManyValuesSpeakForIt) {
+  auto heavy = kShape;
+  heavy.most_peaks = 4;
+  std::mt19937 random(14);
+  std::gamma_distribution<float> usual(12.0f, 0.4f);
+  Calibration c;
+  for (int i = 0; i < 5000; ++i) {
+    const float value = usual(random);
+    c.Learn(Calibration::Position(std::log(value), kShape), kShape, 1);
+  }
+  EXPECT_LT(c.Evidence(40, heavy), 0.6f * c.Evidence(40, kShape));
+  EXPECT_GT(c.Evidence(40, heavy), 2);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ Features All(float value) {
 class ContributionTest : public testing::Test {
  protected:
   ContributionTest() {
-    for (int i = 0; i < 100; ++i) scaling.Learn(All(2), kEverything, 1);
+    for (int i = 0; i < 100; ++i) scaling.Learn(All(2), kEverything, Features{}, 1, 0.002f, LiveSchema());
   }
   Scaling scaling;
   Recent recent;
@@ -28,7 +28,7 @@ TEST_F(ContributionTest, NamesTheLargestFirstWithItsSign) {
   y.Set(static_cast<std::size_t>(Feature::kCpuUsage), 2 + 0.15f * 3);
   y.Set(static_cast<std::size_t>(Feature::kDiskReadBytes), 2 - 0.15f * 9);
   recent.Push(y, kEverything);
-  const Explanation why = Explain(recent, scaling, kEverything);
+  const Explanation why = Explain(recent, scaling, Features{}, LiveSchema(), kEverything);
   ASSERT_EQ(why.count, 3);
   EXPECT_EQ(why.top[0].feature, Feature::kDiskReadBytes);
   EXPECT_NEAR(why.top[0].sigmas, -9, 0.1);
@@ -40,14 +40,14 @@ TEST_F(ContributionTest, NamesTheLargestFirstWithItsSign) {
 
 TEST_F(ContributionTest, CalmHasNothingToName) {
   recent.Push(All(2.01f), kEverything);
-  EXPECT_EQ(Explain(recent, scaling, kEverything).count, 0);
+  EXPECT_EQ(Explain(recent, scaling, Features{}, LiveSchema(), kEverything).count, 0);
 }
 
 TEST_F(ContributionTest, WhatWasNeverMeasuredIsNeverNamed) {
   FeatureMask without = kEverything;
   without.Clear(Feature::kSyscallsIo);
   recent.Push(All(9), without);
-  const Explanation why = Explain(recent, scaling, kEverything);
+  const Explanation why = Explain(recent, scaling, Features{}, LiveSchema(), kEverything);
   for (std::size_t i = 0; i < why.count; ++i) EXPECT_NE(why.top[i].feature, Feature::kSyscallsIo);
 }
 
@@ -59,7 +59,7 @@ TEST_F(ContributionTest, HoldsASparseFeatureBetweenItsReadings) {
   FeatureMask without = kEverything;
   without.Clear(Feature::kDiskWriteBytes);
   for (int i = 0; i < 4; ++i) recent.Push(All(2), without);
-  const Explanation why = Explain(recent, scaling, kEverything);
+  const Explanation why = Explain(recent, scaling, Features{}, LiveSchema(), kEverything);
   ASSERT_GT(why.count, 0);
   EXPECT_EQ(why.top[0].feature, Feature::kDiskWriteBytes);
 }
