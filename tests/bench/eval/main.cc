@@ -8,6 +8,7 @@
 #include "tests/bench/eval/alarms.h"
 #include "tests/bench/eval/anomaly.h"
 #include "tests/bench/eval/engine_scorer.h"
+#include "tests/bench/eval/syscalls.h"
 
 namespace {
 
@@ -64,6 +65,20 @@ void AddAlarmsVerb(CLI::App& app, whorl::Status& status) {
   });
 }
 
+void AddSyscallsVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<SyscallsOptions>();
+  CLI::App* verb = app.add_subcommand("syscalls",
+                                      "System-call traces: how well attacks are told from normal traces, beside STIDE "
+                                      "and a second-order Markov model");
+  verb->add_option("--train", options->train,
+                   "Traces to learn from: rows trace,set,family,attack,len,calls or events as ../shared/data/syscalls")
+      ->required();
+  verb->add_option("--test", options->test, "Traces to judge; may be the same file, rows are chosen by set")
+      ->required();
+  verb->add_flag("--json", options->json, "JSON lines: one per family of attack, then one for all");
+  verb->callback([options, &status] { status = RunSyscalls(*options, std::cout, std::cerr); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -72,6 +87,7 @@ int main(int argc, char** argv) {
   whorl::Status status;
   AddAnomalyVerb(app, status);
   AddAlarmsVerb(app, status);
+  AddSyscallsVerb(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   std::cerr << "whorl-eval: " << status.error().message << '\n';
