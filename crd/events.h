@@ -24,8 +24,10 @@ enum class EventReason : std::uint8_t {
   kBaselineDiscarded,
   kNatureChanged,
   kBaselineBootstrapped,
+  kUsualLevelMoved,
+  kRegimeChanged,
 };
-inline constexpr std::size_t kEventReasonCount = 15;
+inline constexpr std::size_t kEventReasonCount = 17;
 
 struct EventInfo {
   EventReason reason;
@@ -106,6 +108,14 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "Usual levels and the hours of the week were taken from the history in Prometheus, so learning is shorter. The "
      "message says how much of it there was. Where there was none, the condition Learned says why.",
      "Nothing. See docs/how-to/bootstrap-from-prometheus.md."},
+    {EventReason::kUsualLevelMoved, "UsualLevelMoved", true, "Learn",
+     "Over days, a usual level of the VM has moved by more than a fifth, so slowly that no sample was unusual: growth, a "
+     "slow leak, or somebody who gets Whorl used to something.",
+     "Find out whether the VM was meant to grow. Accepting the behaviour takes today for usual."},
+    {EventReason::kRegimeChanged, "RegimeChanged", false, "Learn",
+     "What an alarm was about has lasted for hours and become steady, or the VM has returned to where it was before. "
+     "From now on that is its usual way; the other one is kept.",
+     "Nothing if the change was wanted. Else look into the VM: the alarm that came before it says what changed."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

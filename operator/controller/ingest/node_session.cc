@@ -345,6 +345,7 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
     }
     ConsultHistory(vm, now);
   }
+  FollowTraining();
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);
   Assess(now);
@@ -365,6 +366,26 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   };
   sent_ = ToWire(plan, PlanHead{epoch, ++sequence_, assignment_->lease}, pod_of);
   return sent_;
+}
+
+// One-class machines are trained beside the ticks, one at a time; the result is
+// an input of the next tick, if the VM is still the one it was trained for.
+void NodeSession::FollowTraining() {
+  if (training_.result.valid()) {
+    if (training_.result.wait_for(std::chrono::seconds{0}) != std::future_status::ready) return;
+    const auto machine = training_.result.get();
+    const auto still = by_handle_.find(training_.vm);
+    if (machine && still != by_handle_.end() && still->second == training_.uid) {
+      static_cast<void>(engine_.Adopt(training_.vm, *machine));
+    }
+  }
+  const auto due = engine_.NextTraining();
+  if (!due) return;
+  const auto vm = by_handle_.find(due->vm);
+  if (vm == by_handle_.end()) return;
+  training_.vm = due->vm;
+  training_.uid = vm->second;
+  training_.result = std::async(std::launch::async, [work = *due] { return TrainOneClass(work.points()); });
 }
 
 void NodeSession::CollectLoans(const whorl::Plan& plan) {
@@ -417,6 +438,8 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
   const bool blind = assessment.state == State::kBlind;
   if (!blind) {
     report.blind_reason.clear();
+  } else if (assessment.frozen) {
+    report.blind_reason = "samples come and no counter in them moves: QEMU is stopped, or its source has stopped looking";
   } else if (report.blind_reason.empty()) {
     report.blind_reason = "no sample with fresh counters came for " + std::to_string(kBlindAfter.count()) + " s";
   }
@@ -432,6 +455,10 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
     vm.told_nature = assessment.nature;
   }
   if (assessment.episode_closed) Tell(vm, crd::EventReason::kBehaviorNormal, NormalNote(assessment), now);
+  if (assessment.regime_changed) Tell(vm, crd::EventReason::kRegimeChanged, RegimeChangedNote(assessment), now);
+  if (assessment.moved_now && assessment.moved) {
+    Tell(vm, crd::EventReason::kUsualLevelMoved, UsualLevelMovedNote(*assessment.moved), now);
+  }
 }
 
 void NodeSession::Settle(const api::Receipt& receipt, Time now) {

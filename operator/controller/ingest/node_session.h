@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -107,6 +108,7 @@ class NodeSession {
   void SetCapacity(const api::Frame& frame);
   void Assess(Time now);
   void AssessVm(Vm& vm, const Assessment& assessment, Time now);
+  void FollowTraining();
   void CollectLoans(const Plan& plan);
   void TellMoves(Vm& vm, bool soft, Time now);
   void Restored(Vm& vm, std::string_view why, Time now);
@@ -123,6 +125,11 @@ class NodeSession {
   std::map<std::string, Vm> vms_;                        // by subject uid
   std::unordered_map<std::string, std::string> by_pod_;  // pod uid -> subject uid
   std::map<VmHandle, std::string> by_handle_;            // -> subject uid
+  struct {
+    VmHandle vm{};
+    std::string uid;
+    std::future<Result<OneClass>> result;  // joins when it goes
+  } training_;
   RecentUse other_use_;
   whorl::Frame frame_;  // reused
   std::optional<api::Plan> sent_;

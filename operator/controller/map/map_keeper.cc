@@ -18,7 +18,8 @@ constexpr int kNice = 15;
 // What cannot be read says nothing here; its own engine says what is wrong with it.
 Behaviour UsualOf(const std::string& blob) {
   Baseline baseline;
-  return Load(blob, baseline) ? BehaviourOf(baseline.scaling) : Behaviour{};
+  LongMemory memory;
+  return Load(blob, baseline, memory) ? BehaviourOf(baseline.scaling) : Behaviour{};
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ std::string DeviatingNote(const VmReport& vm);
 // An open alarm looks like something else than what was last told.
 std::string NatureChangedNote(const Assessment& assessment, Nature before);
 std::string NormalNote(const Assessment& assessment);
+std::string UsualLevelMovedNote(const UsualMoved& moved);
+std::string RegimeChangedNote(const Assessment& assessment);
 std::string BlindNote(const VmReport& vm);
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);
 
