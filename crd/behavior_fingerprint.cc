@@ -102,6 +102,14 @@ nlohmann::json ToJson(const LastAction& action) {
   return out;
 }
 
+nlohmann::json ToJson(const LastBaselineRequest& request) {
+  nlohmann::json out{{"request", Clip(request.request, 63)},
+                     {"outcome", request.done ? "Done" : "Refused"},
+                     {"time", TimeText(request.time)}};
+  PutText(out, "message", Clip(request.message, 512));
+  return out;
+}
+
 constexpr auto kWrite = [](const auto& item) { return ToJson(item); };
 
 }  // namespace
@@ -132,6 +140,33 @@ ContributingFeature ToContributingFeature(const Contribution& contribution) {
                              .share_percent = static_cast<std::uint8_t>(std::lround(share * 100.0F))};
 }
 
+std::optional<LastBaselineRequest> LastBaselineRequestOf(const nlohmann::json& object) {
+  const auto* status = FindMember(object, "status");
+  const auto* last = status == nullptr ? nullptr : FindMember(*status, "lastBaselineRequest");
+  if (last == nullptr) return std::nullopt;
+  const auto* request = FindString(*last, "request");
+  const auto* time = FindString(*last, "time");
+  const auto at = time == nullptr ? std::nullopt : ParseTimeText(*time);
+  if (request == nullptr || !at) return std::nullopt;
+  LastBaselineRequest out{.request = *request, .done = true, .time = *at, .message = {}};
+  if (const auto* outcome = FindString(*last, "outcome")) out.done = *outcome == "Done";
+  if (const auto* message = FindString(*last, "message")) out.message = *message;
+  return out;
+}
+
+std::string RarityText(double p_value) {
+  if (!(p_value > 0) || p_value > 0.1) return {};
+  const double times = std::min(1 / p_value, 1e9);
+  // Two digits, then zeros.
+  const double scale = std::pow(10.0, std::max(0.0, std::floor(std::log10(times)) - 1));
+  std::string digits = fmt::format("{:.0f}", std::round(times / scale) * scale);
+  for (std::size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return "1 in " + digits;
+}
+
 nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   nlohmann::json out{{"observedGeneration", status.observed_generation}, {"conditions", ToJson(status.conditions)}};
   PutText(out, "node", Clip(status.node, 253));
@@ -143,6 +178,11 @@ nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   const bool scored = status.state != State::kLearning && status.state != State::kBlind;
   if (status.score && scored) out["score"] = std::min<int>(*status.score, 100);
   if (status.threshold) out["threshold"] = std::min<int>(*status.threshold, 100);
+  if (scored) PutText(out, "rarity", Clip(status.rarity, 32));
+  if (status.regime) out["regime"] = std::clamp(*status.regime, 1, 2);
+  PutText(out, "cohort", Clip(status.cohort, 63));
+  PutText(out, "guestTelemetry", status.guest_telemetry);
+  if (status.last_baseline_request) out["lastBaselineRequest"] = ToJson(*status.last_baseline_request);
   if (status.last_sample) out["lastSampleTime"] = TimeText(*status.last_sample);
   if (status.baseline) out["baseline"] = ToJson(*status.baseline);
   if (status.episode && status.episode->number > 0) out["episode"] = ToJson(*status.episode);

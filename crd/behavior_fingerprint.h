@@ -87,6 +87,22 @@ struct LastAction {
   bool operator==(const LastAction&) const = default;
 };
 
+// What became of the last whorl.dev/baseline annotation, which is gone by then.
+struct LastBaselineRequest {
+  std::string request = {};  // as it was written
+  bool done = true;          // false: refused, for the reason in the message
+  Time time{};
+  std::string message = {};
+
+  bool operator==(const LastBaselineRequest&) const = default;
+};
+// Of an object as the API server has it; nullopt: none, or not readable.
+std::optional<LastBaselineRequest> LastBaselineRequestOf(const nlohmann::json& object);
+
+// "1 in 4,200": two digits that mean something, and no more than 1 in a
+// billion. Empty for what comes more often than every tenth time.
+std::string RarityText(double p_value);
+
 struct BehaviorFingerprintStatus {
   std::int64_t observed_generation = 0;
   std::string node = {};
@@ -95,7 +111,11 @@ struct BehaviorFingerprintStatus {
   std::optional<State> state = {};
   std::optional<std::uint8_t> score = {};  // left out while Learning or Blind
   std::optional<std::uint8_t> threshold = {};
-  std::string nature = {};  // NatureName(), empty: none
+  std::string nature = {};                  // NatureName(), empty: none
+  std::string rarity = {};                  // RarityText()
+  std::optional<std::int32_t> regime = {};  // 1: the first habits, 2: changed for good since
+  std::string cohort = {};                  // the VMs it is most like
+  std::string guest_telemetry = {};         // Fresh or Silent; empty: none ever came
   std::string summary = {};
   std::optional<Time> last_sample = {};
   std::optional<BaselineProgress> baseline = {};
@@ -105,6 +125,7 @@ struct BehaviorFingerprintStatus {
   std::vector<LoanView> lent = {};
   std::vector<LoanView> borrowed = {};
   std::optional<LastAction> last_action = {};
+  std::optional<LastBaselineRequest> last_baseline_request = {};
   std::vector<Condition> conditions = {};
 };
 

@@ -26,8 +26,11 @@ enum class EventReason : std::uint8_t {
   kBaselineBootstrapped,
   kUsualLevelMoved,
   kRegimeChanged,
+  kBaselineReset,
+  kBaselineAccepted,
+  kInvalidBaselineRequest,
 };
-inline constexpr std::size_t kEventReasonCount = 17;
+inline constexpr std::size_t kEventReasonCount = 20;
 
 struct EventInfo {
   EventReason reason;
@@ -116,6 +119,16 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "What an alarm was about has lasted for hours and become steady, or the VM has returned to where it was before. "
      "From now on that is its usual way; the other one is kept.",
      "Nothing if the change was wanted. Else look into the VM: the alarm that came before it says what changed."},
+    {EventReason::kBaselineReset, "BaselineReset", false, "Learn",
+     "Somebody asked for it by whorl.dev/baseline: what was usual for the VM is forgotten, an open alarm is closed.",
+     "Nothing. It has no score until it is learnt anew; `kubectl describe bfp NAME` shows how far that is."},
+    {EventReason::kBaselineAccepted, "BaselineAccepted", false, "Learn",
+     "Somebody asked for it by whorl.dev/baseline: an open alarm is closed, and for some minutes the VM is learnt from "
+     "at full speed whatever its score.",
+     "Nothing. If the alarm opens again, the behaviour has changed once more."},
+    {EventReason::kInvalidBaselineRequest, "InvalidBaselineRequest", true, "Learn",
+     "whorl.dev/baseline on the VM is not one of the allowed words, or could not be done. Nothing is changed.",
+     "Set it to reset or accept, in lower case, or remove it; `kubectl whorl reset|accept vm/NAME` writes it right."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

@@ -1,5 +1,6 @@
 """Commands that look at a running world, and the one that talks to its guests."""
 
+import os
 import subprocess
 import sys
 import time
@@ -39,12 +40,14 @@ def status():
 
 def kubectl(words):
     need_running()
-    return subprocess.run([str(tools.path("kubectl")), "--kubeconfig", str(paths.ADMIN), *words]).returncode
+    # By environment, because kubectl takes no flag before a plugin's name.
+    environment = {**os.environ, "KUBECONFIG": str(paths.ADMIN), "PATH": f"{product.plugin_path()}:{os.environ['PATH']}"}
+    return subprocess.run([str(tools.path("kubectl")), *words], env=environment).returncode
 
 
 def kubeconfig(export):
     need_running()
-    print(f"export KUBECONFIG={paths.ADMIN} PATH={tools.folder()}:$PATH" if export else paths.ADMIN)
+    print(f"export KUBECONFIG={paths.ADMIN} PATH={tools.folder()}:{product.plugin_path()}:$PATH" if export else paths.ADMIN)
     return 0
 
 

@@ -18,9 +18,14 @@ def build():
     if not (paths.RELEASE_BUILD / "build.ninja").is_file():
         run("cmake", "--preset", "release", cwd=paths.TREE, log=LOG)
     known = run("ninja", "-C", paths.RELEASE_BUILD, "-t", "targets", "all").stdout
-    wanted = [name for name in (*paths.PRODUCT, *paths.IN_GUEST) if f"\n{name}: phony" in known or known.startswith(f"{name}: phony")]
+    wanted = [name for name in (*paths.PRODUCT, *paths.IN_GUEST, "kubectl-whorl") if f"\n{name}: phony" in known or known.startswith(f"{name}: phony")]
     run("cmake", "--build", paths.RELEASE_BUILD, "--target", *wanted, cwd=paths.TREE, log=LOG)
     return wanted
+
+
+def plugin_path():
+    """Where kubectl finds kubectl-whorl and its completion; not in the image."""
+    return f"{paths.RELEASE_BUILD / 'operator' / 'plugin'}:{paths.TREE / 'operator' / 'plugin'}"
 
 
 def import_image():

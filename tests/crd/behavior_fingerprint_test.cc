@@ -28,6 +28,12 @@ BehaviorFingerprintStatus Full() {
   status.threshold = 55;
   status.nature = NatureName(Nature::kRunaway);
   status.summary = "deviates: cpu usage far above usual";
+  status.rarity = RarityText(1.05e-5);
+  status.regime = 2;
+  status.cohort = "databases";
+  status.guest_telemetry = "Fresh";
+  status.last_baseline_request =
+      LastBaselineRequest{.request = "accept@2026-01-02T03:04:05Z", .done = true, .time = kNow, .message = "why"};
   status.last_sample = kNow;
   status.baseline = ToBaselineProgress(
       {.samples = 300, .samples_needed = 200, .elapsed = Seconds{400}, .elapsed_needed = Seconds{60}, .percent = 100});
@@ -81,6 +87,26 @@ TEST(BehaviorFingerprint, TakesEveryNatureThereIs) {
     status.nature = NatureName(static_cast<Nature>(i));
     EXPECT_EQ(ProblemsOf(status), std::vector<std::string>{}) << status.nature;
   }
+}
+
+TEST(BehaviorFingerprint, GivesTheLastRequestBackAsItWasWritten) {
+  EXPECT_EQ(LastBaselineRequestOf({{"status", ToJson(Full())}}), Full().last_baseline_request);
+  EXPECT_EQ(LastBaselineRequestOf(json::object()), std::nullopt);
+  EXPECT_EQ(LastBaselineRequestOf({{"status", {{"lastBaselineRequest", {{"request", 7}, {"time", "soon"}}}}}}),
+            std::nullopt);
+}
+
+TEST(RarityText, HasTwoDigitsThatMeanSomething) {
+  EXPECT_EQ(RarityText(0.05), "1 in 20");
+  EXPECT_EQ(RarityText(1.0 / 4187), "1 in 4,200");
+  EXPECT_EQ(RarityText(1.05e-5), "1 in 95,000");
+  EXPECT_EQ(RarityText(1e-6), "1 in 1,000,000");
+  EXPECT_EQ(RarityText(1e-300), "1 in 1,000,000,000");
+}
+
+TEST(RarityText, SaysNothingOfWhatIsCommonOrNoProbability) {
+  for (const double p : {0.5, 1.0, 0.0, -1.0, std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_EQ(RarityText(p), "") << p;
 }
 
 TEST(BehaviorFingerprint, LeavesOutWhatIsNotKnown) {

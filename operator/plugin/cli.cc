@@ -1,0 +1,372 @@
+#include "operator/plugin/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <istream>
+#include <optional>
+#include <ostream>
+#include <utility>
+
+#include "crd/annotations.h"
+#include "crd/baseline_request.h"
+#include "crd/json_fields.h"
+#include "operator/plugin/completion.h"
+#include "operator/plugin/explain.h"
+#include "operator/plugin/table.h"
+#include "operator/plugin/top.h"
+#include "operator/plugin/view.h"
+
+namespace whorl::plugin {
+namespace {
+
+constexpr const char* kAbout =
+    "Shows how the VMs of a cluster behave, why Whorl says so, and tells it what is usual.\n"
+    "It reads BehaviorFingerprints with your own rights; reset and accept write one annotation on the VM.\n\n"
+    "  kubectl whorl top -A                 every watched VM, the least like itself first\n"
+    "  kubectl whorl explain vm/db-1        why it is judged and treated as it is\n"
+    "  kubectl whorl accept vm/db-1         what it does now is usual\n"
+    "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n\n"
+    "Exit code: 0 done, 1 failed, 2 wrong usage, 3 not found.";
+
+struct Flags {
+  Access access;
+  std::string ns;
+  bool all_namespaces = false;
+  bool watch = false;
+  int interval = 2;
+  std::string sort_by = "score";
+  std::string output;
+  std::string target;
+  std::string shell;
+  bool yes = false;
+  bool dry_run = false;
+};
+
+// The grammar alone, so that the reference page can be made from it.
+struct Grammar {
+  explicit Grammar(Flags& flags) {
+    app.get_formatter()->column_width(34);
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("-n,--namespace", flags.ns, "Namespace to look into; else the context's");
+    app.add_option("--context", flags.access.context, "Context of the kubeconfig to use");
+    app.add_option("--kubeconfig", flags.access.kubeconfig, "Kubeconfig file; else KUBECONFIG, else ~/.kube/config");
+
+    top = Add("top", "All watched VMs in a table: state, score, nature, CPU, loans and the feature that deviates most");
+    top->add_flag("-A,--all-namespaces", flags.all_namespaces, "VMs of every namespace");
+    top->add_flag("-w,--watch", flags.watch, "Show it again and again until interrupted");
+    top->add_option("--interval", flags.interval, "Seconds between two looks with --watch")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 3600));
+    top->add_option("--sort-by", flags.sort_by, "score, name, cpu, predicted or state; numbers largest first")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"score", "name", "cpu", "predicted", "state"}));
+    top->add_option("-o,--output", flags.output, "wide: more columns; json: for programs")
+        ->check(CLI::IsMember({"wide", "json"}));
+
+    explain = Add("explain", "Why one VM is judged and treated as it is, and what to do next");
+    explain->add_option("vm", flags.target, "vm/NAME")->required();
+
+    reset = Add("reset", "Forget what is usual for one VM; it has no score until it is learnt anew");
+    accept = Add("accept", "What one VM does now is usual: its alarm closes and its baseline follows");
+    for (auto* verb : {reset, accept}) {
+      verb->add_option("vm", flags.target, "vm/NAME")->required();
+      verb->add_flag("-y,--yes", flags.yes, "Do not ask");
+      verb->add_flag("--dry-run", flags.dry_run, "Let the API server judge it, change nothing");
+    }
+
+    for (auto* verb : {top, explain, reset, accept}) {
+      verb->footer("Also -n, --context and --kubeconfig, as for kubectl.");
+    }
+
+    completion = Add("completion", "Print the completion script of a shell");
+    completion->add_option("shell", flags.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    version = Add("version", "Print the version of this program");
+    reference = Add("reference", "Print docs/reference/plugin.md");
+    reference->group("");
+  }
+  CLI::App* Add(const char* name, const char* about) {
+    auto* verb = app.add_subcommand(name, about);
+    verb->fallthrough();
+    verb->get_formatter()->column_width(34);
+    return verb;
+  }
+
+  CLI::App app{kAbout, "kubectl whorl"};
+  CLI::App *top, *explain, *reset, *accept, *completion, *version, *reference;
+};
+
+int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
+
+class Command {
+ public:
+  Command(const Flags& flags, Shell& shell) : flags_(flags), shell_(shell) {}
+
+  int Top() {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    const std::string ns = flags_.all_namespaces ? std::string() : Namespace(**cluster);
+    while (true) {
+      auto listed = (*cluster)->Fingerprints(ns);
+      if (!listed) {
+        const int code = Refuse(listed.error());
+        // One failed look ends nothing that is watched, but the first one does.
+        if (!flags_.watch || !shown_) return code;
+      } else {
+        Show(*listed, ns);
+      }
+      if (!flags_.watch || !shell_.wait(Seconds{flags_.interval})) return kOk;
+    }
+  }
+
+  int Explain() {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    const auto name = Target();
+    if (!name) return Misused(name.error());
+    const auto ns = Namespace(**cluster);
+    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
+    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
+    shell_.out << RenderExplain(ToView(*fingerprint), {.colours = Colours(), .now = shell_.clock.Now()});
+    return kOk;
+  }
+
+  int Request(crd::BaselineVerb verb) {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    const auto name = Target();
+    if (!name) return Misused(name.error());
+    const auto ns = Namespace(**cluster);
+    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
+    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
+    auto vm = (*cluster)->VirtualMachine(ns, *name);
+    if (!vm) return Refuse(vm.error());
+    const auto* metadata = crd::FindMember(*vm, "metadata");
+    const auto* uid = metadata == nullptr ? nullptr : crd::FindString(*metadata, "uid");
+    if (uid == nullptr) return Refuse({Code::kInvalid, "VM " + ns + "/" + *name + " has no uid"});
+
+    const auto view = ToView(*fingerprint);
+    shell_.out << Consequence(verb, view);
+    if (!flags_.yes && !flags_.dry_run) {
+      if (!shell_.in_is_terminal) {
+        return Misused({Code::kInvalid, "nobody can be asked here; pass --yes to do it, --dry-run to try it"});
+      }
+      shell_.out << "Go on? [y/N] " << std::flush;
+      std::string answer;
+      std::getline(shell_.in, answer);
+      if (answer != "y" && answer != "Y" && answer != "yes") {
+        shell_.out << "Nothing was done.\n";
+        return kFailure;
+      }
+    }
+    const auto text = crd::BaselineRequestText(verb, shell_.clock.Now());
+    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(crd::kBaselineKey), text, flags_.dry_run);
+    if (!done) return Refuse(done.error());
+    shell_.out << fmt::format("virtualmachine/{} {}{}\n", *name,
+                              verb == crd::BaselineVerb::kReset ? "reset requested" : "acceptance requested",
+                              flags_.dry_run ? " (server dry run)" : "");
+    if (!flags_.dry_run) {
+      shell_.out << fmt::format(
+          "The controller does it within seconds and says so in an Event: kubectl -n {} describe vm {}\n", ns, *name);
+    }
+    return kOk;
+  }
+
+  int Refuse(const Error& error) {
+    shell_.err << "error: " << error.message << "\n";
+    return ExitOf(error);
+  }
+  int Misused(const Error& error) {
+    shell_.err << "error: " << error.message << "\n";
+    return kUsage;
+  }
+
+ private:
+  Result<std::unique_ptr<Cluster>> Open() { return shell_.connect(flags_.access); }
+  std::string Namespace(const Cluster& cluster) const {
+    return flags_.ns.empty() ? cluster.default_namespace() : flags_.ns;
+  }
+  // NO_COLOR: https://no-color.org; any value that is not empty.
+  bool Colours() const {
+    return shell_.out_is_terminal && shell_.environment("NO_COLOR").value_or("").empty() &&
+           shell_.environment("TERM").value_or("") != "dumb";
+  }
+
+  // vm/NAME, or NAME alone.
+  Result<std::string> Target() const {
+    const auto slash = flags_.target.find('/');
+    const auto kind = slash == std::string::npos ? std::string("vm") : flags_.target.substr(0, slash);
+    auto name = slash == std::string::npos ? flags_.target : flags_.target.substr(slash + 1);
+    for (const auto* known : {"vm", "vms", "virtualmachine", "virtualmachines", "bfp", "behaviorfingerprint"}) {
+      if (kind == known && !name.empty() && name.find('/') == std::string::npos) return name;
+    }
+    return Fail(Code::kInvalid,
+                "\"" + flags_.target + "\" names no VM; write vm/NAME, as in: kubectl whorl explain vm/db-1");
+  }
+
+  void Show(const std::vector<nlohmann::json>& objects, const std::string& ns) {
+    std::vector<VmView> vms;
+    vms.reserve(objects.size());
+    for (const auto& object : objects) vms.push_back(ToView(object));
+    Sort(vms, ParseSortBy(flags_.sort_by).value_or(SortBy::kScore));
+    if (flags_.watch && shown_) shell_.out << (shell_.out_is_terminal ? "" : "\n");
+    if (flags_.watch && shell_.out_is_terminal) shell_.out << "\033[H\033[2J";
+    shown_ = true;
+    if (flags_.output == "json") {
+      shell_.out << RenderTopJson(vms) << std::flush;
+      return;
+    }
+    if (vms.empty()) {
+      shell_.err << (ns.empty() ? std::string("No VM is watched in this cluster")
+                                : "No VM is watched in namespace " + ns)
+                 << "; opt one in: kubectl annotate vm NAME whorl.dev/mode=observe\n";
+      return;
+    }
+    shell_.out << RenderTop(vms, {.all_namespaces = flags_.all_namespaces,
+                                  .wide = flags_.output == "wide",
+                                  .colours = Colours(),
+                                  .sort_by = SortBy::kScore})
+               << std::flush;
+  }
+
+  // There is no fingerprint: is there no VM, is it not opted in, or is it too early?
+  static Error WhyNot(Cluster& cluster, const std::string& ns, const std::string& name, const Error& error) {
+    if (error.code != Code::kNotFound) return error;
+    auto vm = cluster.VirtualMachine(ns, name);
+    if (!vm) {
+      if (vm.error().code != Code::kNotFound) return error;
+      return {Code::kNotFound,
+              fmt::format("there is no VM {} in namespace {}; kubectl get vm -A lists them, -n NAMESPACE "
+                          "chooses another namespace",
+                          name, ns)};
+    }
+    std::string mode;
+    if (const auto* metadata = crd::FindMember(*vm, "metadata")) {
+      if (const auto* annotations = crd::FindMember(*metadata, "annotations")) {
+        if (const auto* text = crd::FindString(*annotations, crd::kModeKey)) mode = *text;
+      }
+    }
+    if (mode.empty() || mode == "off") {
+      return {Code::kNotFound,
+              fmt::format("VM {}/{} is not watched: {} is {}; opt it in: kubectl -n {} annotate vm {} "
+                          "{}=observe --overwrite",
+                          ns, name, crd::kModeKey, mode.empty() ? "not set" : mode, ns, name, crd::kModeKey)};
+    }
+    return {Code::kNotFound, fmt::format("VM {}/{} has no BehaviorFingerprint yet although {} is {}; is the controller "
+                                         "running? kubectl -n whorl-system get pods",
+                                         ns, name, crd::kModeKey, mode)};
+  }
+
+  static std::string Consequence(crd::BaselineVerb verb, const VmView& vm) {
+    if (verb == crd::BaselineVerb::kReset) {
+      const auto seconds = vm.baseline.needed_seconds.value_or(0);
+      return fmt::format("What is usual for {}/{} will be forgotten; it has no score until it is learnt anew{}.\n",
+                         vm.ns, vm.name,
+                         seconds > 0 ? fmt::format(", after at least {} min", (seconds + 59) / 60) : "");
+    }
+    const bool open = vm.episode && vm.episode->closed.empty();
+    std::string what = open && !vm.features.empty()
+                           ? fmt::format(": {} {} (usually {})", vm.features.front().name, vm.features.front().current,
+                                         vm.features.front().usual)
+                           : std::string();
+    return fmt::format("What {}/{} does now will count as usual{}; {}.\n", vm.ns, vm.name, what,
+                       open ? "its alarm closes" : "no alarm is open");
+  }
+
+  const Flags& flags_;
+  Shell& shell_;
+  bool shown_ = false;
+};
+
+int Complete(std::vector<std::string> words, Shell& shell) {
+  const auto typed = ReadHalfTyped(words);
+  auto found = FixedCompletions(typed);
+  if (!found) {
+    found.emplace();
+    if (auto cluster = shell.connect({typed.kubeconfig, typed.context})) {
+      const auto ns = typed.ns.empty() ? (*cluster)->default_namespace() : typed.ns;
+      if (auto listed = (*cluster)->Fingerprints(ns)) {
+        for (const auto& object : *listed) {
+          auto name = "vm/" + ToView(object).name;
+          if (name.starts_with(typed.word)) found->push_back(std::move(name));
+        }
+      }
+    }
+  }
+  for (const auto& word : *found) shell.out << word << "\n";
+  shell.out << ":4\n";  // kubectl's "do not complete file names"
+  return kOk;
+}
+
+}  // namespace
+
+int Run(std::vector<std::string> arguments, Shell& shell) {
+  if (!arguments.empty() && arguments.front() == "__complete") {
+    arguments.erase(arguments.begin());
+    return Complete(std::move(arguments), shell);
+  }
+  Flags flags;
+  Grammar grammar(flags);
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
+  try {
+    grammar.app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return grammar.app.exit(error, shell.out, shell.err) == 0 ? kOk : kUsage;
+  }
+  Command command(flags, shell);
+  if (grammar.top->parsed()) return command.Top();
+  if (grammar.explain->parsed()) return command.Explain();
+  if (grammar.reset->parsed()) return command.Request(crd::BaselineVerb::kReset);
+  if (grammar.accept->parsed()) return command.Request(crd::BaselineVerb::kAccept);
+  if (grammar.completion->parsed()) {
+    shell.out << CompletionScript(flags.shell).value_or("");
+  } else if (grammar.reference->parsed()) {
+    shell.out << ReferencePage();
+  } else {
+    shell.out << "kubectl-whorl " << kVersion << "\n";
+  }
+  return kOk;
+}
+
+std::string ReferencePage() {
+  Flags flags;
+  Grammar grammar(flags);
+  std::string out =
+      "<!-- Made by `kubectl-whorl reference`; change operator/plugin/cli.cc, then run it. -->\n"
+      "# kubectl whorl\n\n"
+      "One program, `kubectl-whorl`, on your `PATH`; kubectl finds it by its name. It uses your kubeconfig and your "
+      "rights: `top` and\n"
+      "`explain` need `get` and `list` on `behaviorfingerprints.whorl.dev`, `reset` and `accept` also `get` and "
+      "`patch` on\n"
+      "`virtualmachines.kubevirt.io`. In the test world it is there already: `./dev kubectl whorl top`.\n\n"
+      "    cmake --build build/release --target kubectl-whorl\n"
+      "    install build/release/operator/plugin/kubectl-whorl operator/plugin/kubectl_complete-whorl "
+      "/usr/local/bin/\n\n"
+      "`kubectl_complete-whorl` lets kubectl complete names of VMs after `kubectl whorl explain`. Colours appear on a "
+      "terminal only and\n"
+      "not when `NO_COLOR` is set. Kubeconfigs that need an exec plugin, a proxy or `insecure-skip-tls-verify` are "
+      "refused.\n\n"
+      "| exit code | meaning |\n|---|---|\n"
+      "| 0 | done |\n"
+      "| 1 | failed: the API server, your rights, or you said no |\n"
+      "| 2 | the command line is wrong |\n"
+      "| 3 | no such VM, not watched, or Whorl is not installed |\n\n"
+      "`reset` and `accept` only ask, by the annotation `whorl.dev/baseline` ([annotations](annotations.md)); the "
+      "controller does it and\n"
+      "says so in an Event ([events](events.md)).\n";
+  const auto section = [&out](const std::string& name, const CLI::App& app) {
+    out += "\n## " + name + "\n\n```text\n" + app.help() + "```\n";
+  };
+  section("kubectl whorl", grammar.app);
+  for (const auto* verb :
+       {grammar.top, grammar.explain, grammar.reset, grammar.accept, grammar.completion, grammar.version}) {
+    section("kubectl whorl " + verb->get_name(), *verb);
+  }
+  return out;
+}
+
+}  // namespace whorl::plugin

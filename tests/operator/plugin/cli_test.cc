@@ -1,0 +1,272 @@
+#include "operator/plugin/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "operator/plugin/completion.h"
+#include "tests/fake/manual_clock.h"
+#include "tests/operator/plugin/views.h"
+
+namespace whorl::plugin {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct FakeState {
+  std::vector<json> fingerprints{test::Deviating(), test::Learning(), test::Blind()};
+  std::map<std::string, json> vms{{"shop/db-1", {{"metadata", {{"uid", "db-uid"}}}}}};
+  std::optional<Error> fail;
+  std::vector<std::string> annotated;
+};
+
+class FakeCluster final : public Cluster {
+ public:
+  explicit FakeCluster(FakeState& state) : state_(state) {}
+  std::string default_namespace() const override { return "shop"; }
+  Result<std::vector<json>> Fingerprints(const std::string& ns) override {
+    if (state_.fail) return Fail(*state_.fail);
+    std::vector<json> out;
+    for (const auto& object : state_.fingerprints) {
+      if (ns.empty() || object["metadata"]["namespace"] == ns) out.push_back(object);
+    }
+    return out;
+  }
+  Result<json> Fingerprint(const std::string& ns, const std::string& name) override {
+    if (state_.fail) return Fail(*state_.fail);
+    for (const auto& object : state_.fingerprints) {
+      if (object["metadata"]["namespace"] == ns && object["metadata"]["name"] == name) return object;
+    }
+    return Fail(Code::kNotFound, "no such fingerprint");
+  }
+  Result<json> VirtualMachine(const std::string& ns, const std::string& name) override {
+    const auto it = state_.vms.find(ns + "/" + name);
+    if (it == state_.vms.end()) return Fail(Code::kNotFound, "no such VM");
+    return it->second;
+  }
+  Status Annotate(const std::string& ns, const std::string& name, const std::string& uid, const std::string& key,
+                  const std::string& value, bool dry_run) override {
+    if (state_.fail) return Fail(*state_.fail);
+    state_.annotated.push_back(ns + "/" + name + " " + uid + " " + key + "=" + value + (dry_run ? " dry" : ""));
+    return {};
+  }
+
+ private:
+  FakeState& state_;
+};
+
+struct World {
+  int Run(std::vector<std::string> arguments) {
+    out.str("");
+    err.str("");
+    Shell shell{.out = out,
+                .err = err,
+                .in = in,
+                .out_is_terminal = terminal,
+                .in_is_terminal = terminal,
+                .environment = [this](const std::string& name) -> std::optional<std::string> {
+                  const auto it = environment.find(name);
+                  return it == environment.end() ? std::nullopt : std::optional(it->second);
+                },
+                .connect = [this](const Access& a) -> Result<std::unique_ptr<Cluster>> {
+                  access = a;
+                  if (refuse) return Fail(*refuse);
+                  return std::unique_ptr<Cluster>(std::make_unique<FakeCluster>(cluster));
+                },
+                .wait = [this](Seconds) { return looks-- > 0; },
+                .clock = clock};
+    return plugin::Run(std::move(arguments), shell);
+  }
+  FakeState cluster;
+  Access access;
+  std::optional<Error> refuse;
+  std::map<std::string, std::string> environment;
+  std::ostringstream out, err;
+  std::istringstream in;
+  bool terminal = false;
+  int looks = 0;
+  fake::ManualClock clock;
+};
+
+const std::string kNow = "2023-11-14T22:13:20Z";
+
+TEST(Cli, TopShowsTheNamespaceOfTheContextUnlessToldOtherwise) {
+  World world;
+  EXPECT_EQ(world.Run({"top"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("db-1"));
+  EXPECT_THAT(world.out.str(), Not(HasSubstr("batch-1")));
+  EXPECT_EQ(world.Run({"top", "-n", "lab"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("batch-1"));
+  EXPECT_EQ(world.Run({"-n", "lab", "top"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("batch-1"));
+  EXPECT_EQ(world.Run({"top", "-A", "-o", "json"}), kOk);
+  EXPECT_EQ(json::parse(world.out.str()).size(), 3u);
+}
+
+TEST(Cli, PassesOnWhichClusterIsMeant) {
+  World world;
+  EXPECT_EQ(world.Run({"top", "--context", "prod", "--kubeconfig", "/k"}), kOk);
+  EXPECT_EQ(world.access.context, "prod");
+  EXPECT_EQ(world.access.kubeconfig, "/k");
+}
+
+TEST(Cli, TopSaysHowToOptInWhenNothingIsWatched) {
+  World world;
+  EXPECT_EQ(world.Run({"top", "-n", "empty"}), kOk);
+  EXPECT_EQ(world.out.str(), "");
+  EXPECT_THAT(world.err.str(), HasSubstr("No VM is watched in namespace empty"));
+  EXPECT_THAT(world.err.str(), HasSubstr("whorl.dev/mode=observe"));
+}
+
+TEST(Cli, WatchLooksAgainUntilItIsEnded) {
+  World world;
+  world.looks = 2;
+  EXPECT_EQ(world.Run({"top", "--watch"}), kOk);
+  std::size_t headers = 0;
+  for (std::size_t at = 0; (at = world.out.str().find("NAME", at)) != std::string::npos; ++at) ++headers;
+  EXPECT_EQ(headers, 3u);
+  world.looks = 2;
+  world.cluster.fail = Error{Code::kUnavailable, "connection refused"};
+  EXPECT_EQ(world.Run({"top", "--watch"}), kFailure);
+}
+
+TEST(Cli, ColoursOnATerminalOnlyAndNeverWithNoColor) {
+  World world;
+  EXPECT_EQ(world.Run({"top"}), kOk);
+  EXPECT_THAT(world.out.str(), Not(HasSubstr("\033")));
+  world.terminal = true;
+  EXPECT_EQ(world.Run({"top"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("\033"));
+  world.environment["NO_COLOR"] = "1";
+  EXPECT_EQ(world.Run({"top"}), kOk);
+  EXPECT_THAT(world.out.str(), Not(HasSubstr("\033")));
+}
+
+TEST(Cli, ExplainTakesTheNamesKubectlUsersWrite) {
+  World world;
+  for (const auto* target : {"vm/db-1", "db-1", "virtualmachine/db-1", "bfp/db-1"}) {
+    EXPECT_EQ(world.Run({"explain", target}), kOk) << target;
+    EXPECT_THAT(world.out.str(), StartsWith("shop/db-1"));
+  }
+  for (const auto* target : {"pod/db-1", "vm/", "vm/a/b"}) {
+    EXPECT_EQ(world.Run({"explain", target}), kUsage) << target;
+    EXPECT_THAT(world.err.str(), HasSubstr("write vm/NAME"));
+  }
+}
+
+TEST(Cli, TellsAVmThatIsNotThereFromOneThatIsNotWatched) {
+  World world;
+  EXPECT_EQ(world.Run({"explain", "vm/nobody"}), kMissing);
+  EXPECT_THAT(world.err.str(), HasSubstr("there is no VM nobody in namespace shop"));
+  world.cluster.vms["shop/quiet"] = {{"metadata", {{"uid", "q"}}}};
+  EXPECT_EQ(world.Run({"explain", "vm/quiet"}), kMissing);
+  EXPECT_THAT(world.err.str(), HasSubstr("whorl.dev/mode is not set; opt it in"));
+  world.cluster.vms["shop/quiet"]["metadata"]["annotations"]["whorl.dev/mode"] = "observe";
+  EXPECT_EQ(world.Run({"explain", "vm/quiet"}), kMissing);
+  EXPECT_THAT(world.err.str(), HasSubstr("no BehaviorFingerprint yet"));
+}
+
+TEST(Cli, ResetAsksFirstAndWritesOneAnnotation) {
+  World world;
+  world.terminal = true;
+  world.in.str("n\n");
+  EXPECT_EQ(world.Run({"reset", "vm/db-1"}), kFailure);
+  EXPECT_THAT(world.out.str(), HasSubstr("no score until it is learnt anew, after at least 60 min"));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  world.in.clear();
+  world.in.str("y\n");
+  EXPECT_EQ(world.Run({"reset", "vm/db-1"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/baseline=reset@" + kNow));
+}
+
+TEST(Cli, WithoutATerminalItDoesNothingUnlessToldYes) {
+  World world;
+  EXPECT_EQ(world.Run({"accept", "vm/db-1"}), kUsage);
+  EXPECT_THAT(world.err.str(), HasSubstr("--yes"));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  EXPECT_EQ(world.Run({"accept", "vm/db-1", "--yes"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/baseline=accept@" + kNow));
+  EXPECT_THAT(world.out.str(), HasSubstr("cpu.usage 950 millicores (usually 40 millicores); its alarm closes"));
+}
+
+TEST(Cli, ADryRunIsJudgedByTheServerAndNotAsked) {
+  World world;
+  EXPECT_EQ(world.Run({"reset", "vm/db-1", "--dry-run"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/baseline=reset@" + kNow + " dry"));
+  EXPECT_THAT(world.out.str(), HasSubstr("(server dry run)"));
+}
+
+TEST(Cli, ErrorsGoToStderrWithTheirExitCode) {
+  World world;
+  world.refuse = Error{Code::kNotFound, "no API server configured"};
+  EXPECT_EQ(world.Run({"top"}), kMissing);
+  EXPECT_EQ(world.err.str(), "error: no API server configured\n");
+  world.refuse.reset();
+  world.cluster.fail = Error{Code::kUnauthorized, "forbidden"};
+  EXPECT_EQ(world.Run({"top"}), kFailure);
+  EXPECT_EQ(world.Run({"explain", "vm/db-1"}), kFailure);
+  EXPECT_EQ(world.out.str(), "");
+}
+
+TEST(Cli, WrongUsageIsTwoAndHelpIsNone) {
+  World world;
+  EXPECT_EQ(world.Run({}), kUsage);
+  EXPECT_EQ(world.Run({"fly"}), kUsage);
+  EXPECT_EQ(world.Run({"top", "--sort-by", "memory"}), kUsage);
+  EXPECT_EQ(world.Run({"explain"}), kUsage);
+  EXPECT_EQ(world.Run({"completion", "tcsh"}), kUsage);
+  EXPECT_EQ(world.Run({"--help"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("explain"));
+  EXPECT_EQ(world.Run({"version"}), kOk);
+  EXPECT_EQ(world.out.str(), "kubectl-whorl 0.1.0\n");
+}
+
+TEST(Completion, KnowsVerbsFlagsAndValues) {
+  const auto fixed = [](const std::vector<std::string>& words) { return *FixedCompletions(ReadHalfTyped(words)); };
+  EXPECT_THAT(fixed({""}), ElementsAre("top", "explain", "reset", "accept", "completion", "version"));
+  EXPECT_THAT(fixed({"ex"}), ElementsAre("explain"));
+  EXPECT_THAT(fixed({"top", "--sort-by", "p"}), ElementsAre("predicted"));
+  EXPECT_THAT(fixed({"top", "-o", ""}), ElementsAre("wide", "json"));
+  EXPECT_THAT(fixed({"reset", "--d"}), ElementsAre("--dry-run"));
+  EXPECT_THAT(fixed({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
+  EXPECT_THAT(fixed({"-n", ""}), IsEmpty());
+  EXPECT_THAT(fixed({"explain", "vm/db-1", ""}), IsEmpty());
+}
+
+TEST(Completion, OffersTheWatchedVmsOfTheNamespace) {
+  World world;
+  EXPECT_EQ(world.Run({"__complete", "explain", ""}), kOk);
+  EXPECT_EQ(world.out.str(), "vm/db-1\nvm/web-1\n:4\n");
+  EXPECT_EQ(world.Run({"__complete", "-n", "lab", "reset", "vm/b"}), kOk);
+  EXPECT_EQ(world.out.str(), "vm/batch-1\n:4\n");
+  world.refuse = Error{Code::kUnavailable, "away"};
+  EXPECT_EQ(world.Run({"__complete", "explain", ""}), kOk);
+  EXPECT_EQ(world.out.str(), ":4\n");
+  EXPECT_EQ(world.err.str(), "");
+}
+
+TEST(Completion, HasAScriptForEachShell) {
+  World world;
+  for (const auto* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_EQ(world.Run({"completion", shell}), kOk);
+    EXPECT_THAT(world.out.str(), HasSubstr("kubectl-whorl __complete"));
+  }
+}
+
+TEST(ReferencePage, TheOneInTheDocsIsUpToDate) {
+  std::ifstream in(WHORL_SOURCE_DIR "/docs/reference/plugin.md");
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_EQ(text.str(), ReferencePage()) << "kubectl-whorl reference > docs/reference/plugin.md";
+}
+
+}  // namespace
+}  // namespace whorl::plugin
