@@ -157,6 +157,7 @@ void Controller::RunPass() {
 
   const auto view = watcher_.View();
   auto rows = Resolve(view);
+  MarkDoneRequests(rows, watcher_.Fingerprints(), clock_.Now());
   std::set<std::string> watched;
   for (const auto& row : rows) {
     if (row.opted_in()) watched.insert(row.subject.uid);

@@ -14,7 +14,7 @@ namespace whorl::fake {
 class FakeClusterWriter final : public controller::ClusterWriter {
  public:
   struct Write {
-    std::string verb;  // "patch", "apply", "delete"
+    std::string verb;  // "patch", "json-patch", "apply", "delete"
     std::string path;  // "plural[/sub] ns/name"
     nlohmann::json body;
     std::string manager;
@@ -22,6 +22,9 @@ class FakeClusterWriter final : public controller::ClusterWriter {
 
   Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) override {
     return Take({"patch", Text(path), patch, {}});
+  }
+  Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override {
+    return Take({"json-patch", Text(path), operations, {}});
   }
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& manager) override {
     return Take({"apply", Text(path), object, manager});

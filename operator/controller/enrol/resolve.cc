@@ -124,7 +124,16 @@ std::vector<Resolution> Resolve(const ClusterView& view) {
   std::vector<Resolution> rows;
   for (const auto& vm : view.vms) {
     const auto vmi = of_vm.find(vm->uid);
-    if (auto row = resolver.Row(vm.get(), vmi == of_vm.end() ? nullptr : vmi->second)) rows.push_back(std::move(*row));
+    auto row = resolver.Row(vm.get(), vmi == of_vm.end() ? nullptr : vmi->second);
+    if (!row) continue;
+    if (vm->baseline && row->opted_in()) {
+      if (auto request = crd::ParseBaselineRequest(*vm->baseline)) {
+        row->baseline_request = std::move(*request);
+      } else {
+        row->invalid_baseline = request.error().message + ". Nothing is changed";
+      }
+    }
+    rows.push_back(std::move(*row));
   }
   for (const auto& vmi : view.vmis) {
     if (!vmi->vm_uid.empty()) continue;

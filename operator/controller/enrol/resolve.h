@@ -10,6 +10,7 @@
 #include "core/base/result.h"
 #include "core/base/units.h"
 #include "crd/annotations.h"
+#include "crd/baseline_request.h"
 #include "crd/partition_policy.h"
 #include "operator/controller/watch/objects.h"
 
@@ -57,6 +58,10 @@ struct Resolution {
   std::shared_ptr<const crd::PartitionPolicy> policy;  // built-in numbers when there is none to read
   std::optional<Enrolment> enrolment;
   std::optional<NotWatched> not_watched;
+  // What whorl.dev/baseline asks for, still to be done.
+  std::optional<crd::BaselineRequest> baseline_request = {};
+  bool baseline_done = false;         // it stands there, but was done by an earlier run of ours
+  std::string invalid_baseline = {};  // outside the grammar: a sentence for a Warning Event
 
   bool opted_in() const { return mode.mode != Mode::kOff; }
 };

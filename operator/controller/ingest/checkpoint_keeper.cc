@@ -96,6 +96,7 @@ void CheckpointKeeper::Turn(NodeClient& client, NodeSession& session, Millis now
     stored_.erase(vm_uid);
     set_aside_.push_back(std::move(vm_uid));
   }
+  for (const auto& vm_uid : session.TakeChanged()) SaveSoon(vm_uid);
   // What took an hour to learn does not wait for its turn.
   for (const auto& vm : session.report().vms) {
     if (vm.assessment.baseline_ready) SaveSoon(vm.resolution.subject.uid);
@@ -162,7 +163,8 @@ bool CheckpointKeeper::Store(NodeClient& client, const Saved& saved, const std::
   auto reply = client.StoreCheckpoints(request);
   if (!reply) {
     usable_ = reply.error().code != Code::kUnsupported;
-    Trouble(reply.error());
+    // Refused: somebody newer leads and has what it needs.
+    if (reply.error().code != Code::kRefused) Trouble(reply.error());
     return false;
   }
   std::set<std::string> refused;

@@ -201,6 +201,34 @@ void NodeSession::Discarded(const std::string& vm_uid, const std::string& why, T
   Tell(it->second, crd::EventReason::kBaselineDiscarded, BaselineDiscardedNote(vm_uid, why, node_), now);
 }
 
+void NodeSession::Perform(Vm& vm, const crd::BaselineRequest& request, Time now) {
+  vm.performed = request.text;
+  const auto& uid = vm.row.subject.uid;
+  const bool reset = request.verb == crd::BaselineVerb::kReset;
+  const auto done = reset ? engine_.ResetBaseline(*vm.handle) : engine_.AcceptBehaviour(*vm.handle);
+  const auto tell = [&](crd::EventReason reason, std::string note) {
+    Tell(vm, reason, std::move(note), now);
+    happenings_.back().request = request.text;
+    happenings_.back().distinct = request.text;
+  };
+  if (!done) {
+    tell(crd::EventReason::kInvalidBaselineRequest, request.text + " was not done: " + done.error().message);
+    return;
+  }
+  if (reset) {
+    // Nor may what was forgotten come back from the bank or from another node.
+    bank_.Drop(uid);
+    bank_.EndWant(uid);
+    vm.looked = kLateBaseline;
+  }
+  if (vm.report.episode && !vm.report.episode->closed) vm.report.episode->closed = now;
+  changed_.push_back(uid);
+  tell(reset ? crd::EventReason::kBaselineReset : crd::EventReason::kBaselineAccepted,
+       reset ? BaselineResetNote(request.text) : BaselineAcceptedNote(request.text));
+}
+
+std::vector<std::string> NodeSession::TakeChanged() { return std::exchange(changed_, {}); }
+
 std::vector<std::string> NodeSession::TakeRejected() { return std::exchange(rejected_, {}); }
 
 void NodeSession::LeaveEngine(Vm& vm, Time now) {
@@ -262,6 +290,11 @@ void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const 
       EnterEngine(vm, now);
     }
     vm.report.resolution = vm.row;
+    if (!row->baseline_request) {
+      vm.performed.clear();
+    } else if (vm.handle && vm.performed != row->baseline_request->text) {
+      Perform(vm, *row->baseline_request, now);
+    }
   }
 }
 
@@ -311,6 +344,8 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
     if (!vm || !vm->handle) continue;
     AddSample(sample, *vm->handle, frame_);
     vm->missing.clear();
+    if (sample.has_guest()) vm->guest_at = now;
+    if (vm->guest_at) vm->report.guest_telemetry = now - *vm->guest_at < kGuestSilentAfter ? "Fresh" : "Silent";
     vm->report.limit_read = true;
     vm->report.limit = frame_.samples.back().cpu_limit;
     if (sample.cpu_shares() > 0) vm->report.weight = sample.cpu_shares();

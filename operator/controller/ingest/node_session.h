@@ -63,11 +63,14 @@ class NodeSession {
   void Discarded(const std::string& vm_uid, const std::string& why, Time now);
   // VMs whose checkpoint the engine would not take; each once.
   std::vector<std::string> TakeRejected();
+  // VMs whose baseline was reset or accepted; each once.
+  std::vector<std::string> TakeChanged();
 
   const NodeReport& report() const { return report_; }
   std::vector<Happening> TakeHappenings();
 
   static constexpr Seconds kBlindAfter{5};
+  static constexpr Seconds kGuestSilentAfter{120};
   static constexpr std::uint32_t kLateBaseline = 300;  // ticks after entering
   // History is asked for when no saved baseline has come by then.
   static constexpr std::uint32_t kAskHistoryAfter = 20;
@@ -97,11 +100,14 @@ class NodeSession {
     bool loaded = false;         // learning goes on from a saved baseline
     std::uint32_t unsaved = 0;   // ticks in which no saved baseline came
     bool awaits_history = false;
+    std::optional<Time> guest_at;  // when the guest itself last told something
+    std::string performed;         // the baseline request that was done, while it stands
   };
 
   VmSpec SpecOf(const Vm& vm) const;
   void EnterEngine(Vm& vm, Time now);
   void LoadBetter(Vm& vm, Time now);
+  void Perform(Vm& vm, const crd::BaselineRequest& request, Time now);
   void Bank(Vm& vm, Time now);
   void LeaveEngine(Vm& vm, Time now);
   void ConsultHistory(Vm& vm, Time now);
@@ -140,6 +146,7 @@ class NodeSession {
   NodeReport report_;
   std::vector<Happening> happenings_;
   std::vector<std::string> rejected_;
+  std::vector<std::string> changed_;
 };
 
 }  // namespace whorl::controller

@@ -24,6 +24,7 @@ struct Happening {
   std::string from;      // set for limits only
   std::string to;
   std::optional<Time> until;
+  std::string request;  // of whorl.dev/baseline, when this answers one
 };
 
 // All open loans of one VM in one direction.
@@ -44,10 +45,11 @@ struct VmReport {
   std::optional<Episode> episode;       // the open alarm, else the last one
   LoanSpan lent;
   LoanSpan borrowed;
-  bool held = false;         // a limit or weight of ours is in force
-  std::string blind_reason;  // Blind only: which input is missing
-  std::string no_history;    // why learning began from nothing, although a source of history is set
-  std::string refusal;       // why the agent would not do the last directive; empty = it did
+  std::string guest_telemetry;  // Fresh, Silent; empty: none ever came
+  bool held = false;            // a limit or weight of ours is in force
+  std::string blind_reason;     // Blind only: which input is missing
+  std::string no_history;       // why learning began from nothing, although a source of history is set
+  std::string refusal;          // why the agent would not do the last directive; empty = it did
   std::string refusal_message;
 };
 

@@ -16,6 +16,10 @@ Status KubeWriter::MergePatch(const kube::ResourcePath& path, const nlohmann::js
   return Drop(client_.MergePatch(path, patch, {.field_manager = std::string(crd::kFieldManager)}));
 }
 
+Status KubeWriter::JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) {
+  return Drop(client_.JsonPatch(path, operations, {.field_manager = std::string(crd::kFieldManager)}));
+}
+
 Status KubeWriter::Apply(const kube::ResourcePath& path, const nlohmann::json& object,
                          const std::string& field_manager) {
   // Nobody else has a claim on these fields; one edited by hand is taken back.

@@ -15,6 +15,8 @@ class ClusterWriter {
  public:
   virtual ~ClusterWriter() = default;
   virtual Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) = 0;
+  // kInvalid when a test among the operations does not hold.
+  virtual Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) = 0;
   virtual Status Apply(const kube::ResourcePath& path, const nlohmann::json& object,
                        const std::string& field_manager) = 0;
   // Ok when it is gone already; kConflict when another object has its name by now.
@@ -26,6 +28,7 @@ class KubeWriter final : public ClusterWriter {
  public:
   explicit KubeWriter(kube::Client& client) : client_(client) {}
   Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) override;
+  Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override;
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& field_manager) override;
   Status Delete(const kube::ResourcePath& path, const std::string& uid) override;
 

@@ -171,6 +171,8 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
   }
   // A name for what is not unusual would alarm for nothing.
   if (a.state == State::kDeviating) out.nature = NatureName(a.nature);
+  out.guest_telemetry = vm.guest_telemetry;
+  if (out.score && a.p_value) out.rarity = crd::RarityText(*a.p_value);
   out.summary = SummaryText(vm);
   if (ToUnixMillis(a.last_sample) > 0) out.last_sample = a.last_sample;
   if (a.learning.samples_needed > 0) out.baseline = crd::ToBaselineProgress(a.learning);
@@ -220,6 +222,11 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
   crd::SetCondition(out.conditions, Capped(vm), now);
   crd::SetCondition(out.conditions, ready, now);
   return out;
+}
+
+bool AlreadyDone(const crd::BaselineRequest& request, const crd::LastBaselineRequest& last, Time now) {
+  if (request.text != last.request) return false;
+  return request.text.find('@') != std::string::npos || now - last.time < Seconds{60};
 }
 
 }  // namespace whorl::controller

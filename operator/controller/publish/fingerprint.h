@@ -55,4 +55,8 @@ Annotations ToAnnotations(const VmReport& vm);
 crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::optional<crd::LastAction>& last_action,
                                              std::vector<crd::Condition> conditions, Time now);
 
+// Whether the annotation `request` is the one that `last` tells of. With a mark
+// (reset@...) that is certain; the bare word counts as the same within a minute.
+bool AlreadyDone(const crd::BaselineRequest& request, const crd::LastBaselineRequest& last, Time now);
+
 }  // namespace whorl::controller

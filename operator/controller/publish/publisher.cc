@@ -69,6 +69,18 @@ kube::Event ToEvent(const Subject& subject, crd::EventReason reason, std::string
   return event;
 }
 
+void MarkDoneRequests(std::vector<Resolution>& rows,
+                      const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints, Time now) {
+  for (auto& row : rows) {
+    if (!row.baseline_request) continue;
+    for (const auto& fingerprint : fingerprints) {
+      if (fingerprint->owner_uid != row.subject.uid || !fingerprint->last_request) continue;
+      row.baseline_done = AlreadyDone(*row.baseline_request, *fingerprint->last_request, now);
+    }
+    if (row.baseline_done) row.baseline_request.reset();
+  }
+}
+
 Publisher::Publisher(ClusterWriter& writer, Record record, std::function<bool()> may_write, const Clock& clock,
                      Options options, OnWrite on_write)
     : writer_(writer),
@@ -145,6 +157,15 @@ void Publisher::TakeInputs(Millis now) {
     node.report = std::move(report);
   }
   for (auto& h : happenings) {
+    if (!h.request.empty()) {
+      auto& state = vms_[h.subject.uid];
+      state.request = crd::LastBaselineRequest{.request = h.request,
+                                               .done = h.reason != crd::EventReason::kInvalidBaselineRequest,
+                                               .time = clock_.Now(),
+                                               .message = h.note};
+      state.request_pending = true;
+      state.request_stands = true;
+    }
     if (h.from.empty() && h.to.empty()) {
       Tell(h.subject, h.reason, h.note, h.distinct);
       continue;
@@ -185,6 +206,7 @@ void Publisher::TellModes(const Resolution& row, VmState& state) {
        crd::EventReason::kInvalidMode);
   once(state.told_policy, row.mode.invalid_policies.empty() ? std::string() : row.mode.invalid_policies.front(),
        crd::EventReason::kInvalidPolicy);
+  once(state.told_invalid_baseline, row.invalid_baseline, crd::EventReason::kInvalidBaselineRequest);
   // An annotation outside the grammar has been told as such already.
   const bool capped = row.mode.cap != crd::Cap::kNotCapped && row.mode.cap != crd::Cap::kInvalidMode &&
                       row.mode.cap != crd::Cap::kInvalidPolicy;
@@ -237,10 +259,20 @@ void Publisher::PlanVm(const Resolution& row, Millis now, std::vector<Work>& wor
     }
   }
 
+  // Told in the status first, then taken away: in the other order a crash in
+  // between would lose what was done.
+  const bool just_removed = state.request_removed && now - *state.request_removed < kWatchLag;
+  if (row.baseline_done && !just_removed) state.request_stands = true;
+  if (state.request_stands && !state.request_pending && row.subject.patchable()) {
+    work.push_back({Urgency::kState, "annotations", row.subject.uid + "/baseline",
+                    [this, subject = row.subject] { return RemoveRequest(subject); }});
+  }
+
   const auto age = now - state.fingerprinted_at;
   std::optional<Urgency> urgency;
-  if (!state.fingerprinted || state.fingerprinted->state != bucket.state || state.fingerprinted->mode != bucket.mode ||
-      state.fingerprinted->episode != bucket.episode || state.fingerprinted->blind_reason != bucket.blind_reason) {
+  if (state.request_pending || !state.fingerprinted || state.fingerprinted->state != bucket.state ||
+      state.fingerprinted->mode != bucket.mode || state.fingerprinted->episode != bucket.episode ||
+      state.fingerprinted->blind_reason != bucket.blind_reason) {
     urgency = Urgency::kStateStatus;
   } else if ((!bucket.SameForPeople(*state.fingerprinted) || state.action_pending) && age >= options_.loans_every) {
     urgency = Urgency::kStateStatus;
@@ -268,6 +300,21 @@ Status Publisher::WriteAnnotations(const VmReport& vm, const Bucket& bucket, Mil
   return {};
 }
 
+Status Publisher::RemoveRequest(const Subject& subject) {
+  auto& state = vms_[subject.uid];
+  if (!state.request) return {};
+  // Another request that came meanwhile, or another VM of that name, is left alone.
+  const std::string at = "/metadata/annotations/whorl.dev~1baseline";
+  const auto operations = nlohmann::json::array({{{"op", "test"}, {"path", "/metadata/uid"}, {"value", subject.uid}},
+                                                 {{"op", "test"}, {"path", at}, {"value", state.request->request}},
+                                                 {{"op", "remove"}, {"path", at}}});
+  auto done = writer_.JsonPatch(VmPath(subject), operations);
+  if (!done && done.error().code != Code::kInvalid && done.error().code != Code::kNotFound) return done;
+  state.request_stands = false;
+  state.request_removed = clock_.Monotonic();
+  return {};
+}
+
 Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Millis now) {
   const auto& subject = vm.resolution.subject;
   auto& state = vms_[subject.uid];
@@ -280,6 +327,7 @@ Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Mil
     state.fingerprint_exists = true;
   }
   auto status = ToFingerprint(vm, state.last_action, state.conditions, clock_.Now());
+  status.last_baseline_request = state.request;
   object["status"] = crd::ToJson(status);
   auto written = writer_.Apply(path.Status(), object, std::string(crd::kStatusFieldManager));
   if (!written) {
@@ -290,6 +338,7 @@ Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Mil
   state.fingerprinted = bucket;
   state.fingerprinted_at = now;
   state.action_pending = false;
+  state.request_pending = false;
   return {};
 }
 
@@ -383,6 +432,8 @@ void Publisher::PlanCleanup(Millis now, std::vector<Work>& work) {
       it->second.fingerprinted.reset();
       it->second.fingerprint_exists = false;
       it->second.last_action.reset();
+      it->second.request.reset();
+      it->second.request_pending = it->second.request_stands = false;
       it->second.conditions.clear();
     }
     ++it;
@@ -440,6 +491,7 @@ void Publisher::Step() {
         if (fingerprint->owner_uid != row.subject.uid) continue;
         state.fingerprint_exists = true;
         state.conditions = fingerprint->conditions;
+        if (!state.request) state.request = fingerprint->last_request;
       }
     }
     TellModes(row, state);

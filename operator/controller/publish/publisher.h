@@ -31,7 +31,13 @@ struct FingerprintObject {
   std::string uid;
   std::string owner_uid;
   std::vector<crd::Condition> conditions;
+  std::optional<crd::LastBaselineRequest> last_request = {};
 };
+
+// Of the baseline requests in `rows`, those an earlier run of ours has done are
+// marked as such, so that no restart repeats one.
+void MarkDoneRequests(std::vector<Resolution>& rows,
+                      const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints, Time now);
 
 // A stored NodePartition.
 struct NodePartitionObject {
@@ -102,6 +108,11 @@ class Publisher {
     bool fingerprint_exists = false;
     std::optional<crd::LastAction> last_action;
     bool action_pending = false;
+    std::optional<crd::LastBaselineRequest> request;
+    bool request_pending = false;           // not in the status yet
+    bool request_stands = false;            // in the status, the annotation is still to go
+    std::optional<Millis> request_removed;  // when; the watch lags behind
+    std::string told_invalid_baseline;
     std::vector<crd::Condition> conditions;
     std::string told_mode;  // InvalidMode, InvalidPolicy and ModeCapped told last
     std::string told_policy;
@@ -148,6 +159,7 @@ class Publisher {
   void PlanCleanup(Millis now, std::vector<Work>& work);
   void PlanPolicies(std::vector<Work>& work);
   Status WriteAnnotations(const VmReport& vm, const Bucket& bucket, Millis now);
+  Status RemoveRequest(const Subject& subject);
   Status WriteFingerprint(const VmReport& vm, const Bucket& bucket, Millis now);
   Status WriteNode(const std::string& name, Millis now);
   void Tell(const Subject& subject, crd::EventReason reason, std::string note, std::string distinct);

@@ -178,6 +178,21 @@ std::string BlindNote(const VmReport& vm) {
       vm.resolution.enrolment ? vm.resolution.enrolment->node : "NODE");
 }
 
+std::string BaselineResetNote(std::string_view request) {
+  return fmt::format(
+      "{}: what was usual for this VM is forgotten and an open alarm closed. It has no score until it is learnt anew; "
+      "kubectl describe bfp shows how far that is",
+      request);
+}
+
+std::string BaselineAcceptedNote(std::string_view request) {
+  return fmt::format(
+      "{}: what this VM does now counts as usual. An open alarm is closed, and for some minutes the VM is learnt from "
+      "at "
+      "full speed whatever its score",
+      request);
+}
+
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node) {
   return fmt::format(
       "The saved baseline of this VM cannot be used: {}. It lies aside on node {} as {}.corrupt in the agent's "

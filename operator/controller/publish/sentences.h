@@ -36,6 +36,8 @@ std::string NormalNote(const Assessment& assessment);
 std::string UsualLevelMovedNote(const UsualMoved& moved);
 std::string RegimeChangedNote(const Assessment& assessment);
 std::string BlindNote(const VmReport& vm);
+std::string BaselineResetNote(std::string_view request);
+std::string BaselineAcceptedNote(std::string_view request);
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);
 
 // Limits. `from` and `to` as crd::LimitText gives them, or weights.

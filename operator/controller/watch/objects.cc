@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "crd/annotations.h"
+#include "crd/baseline_request.h"
 #include "operator/controller/watch/quantity.h"
 
 namespace whorl::controller {
@@ -151,6 +152,7 @@ Result<VirtualMachine> DecodeVirtualMachine(JsonView object) {
   vm.generation = object.FindInt({"metadata", "generation"}).value_or(0);
   vm.mode = Annotation(object, crd::kModeKey);
   vm.policy = Annotation(object, crd::kPolicyKey);
+  vm.baseline = Annotation(object, crd::kBaselineKey);
   vm.score = Annotation(object, crd::kScoreKey);
   vm.state = Annotation(object, crd::kStateKey);
   vm.summary = Annotation(object, crd::kSummaryKey);

@@ -23,8 +23,9 @@ struct VirtualMachine {
   std::string name;
   std::string uid;
   std::int64_t generation = 0;
-  std::optional<std::string> mode;    // whorl.dev/mode as written, not yet judged
-  std::optional<std::string> policy;  // whorl.dev/policy as written
+  std::optional<std::string> mode;      // whorl.dev/mode as written, not yet judged
+  std::optional<std::string> policy;    // whorl.dev/policy as written
+  std::optional<std::string> baseline;  // whorl.dev/baseline as written
   // What an earlier run of ours left on the object; so that a restart writes nothing twice.
   std::optional<std::string> score;
   std::optional<std::string> state;

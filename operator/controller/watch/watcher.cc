@@ -98,6 +98,7 @@ Result<FingerprintObject> DecodeFingerprint(kube::JsonView object) {
     });
   }
   if (object.At({"status", "conditions"})) out.conditions = crd::ConditionsOf(object.ToJson());
+  if (object.At({"status", "lastBaselineRequest"})) out.last_request = crd::LastBaselineRequestOf(object.ToJson());
   return out;
 }
 
@@ -186,6 +187,10 @@ ClusterView Watcher::View() const {
   view.namespaces = kinds_->namespaces.All();
   view.policies = kinds_->policies.All();
   return view;
+}
+
+std::vector<std::shared_ptr<const FingerprintObject>> Watcher::Fingerprints() const {
+  return kinds_->fingerprints.All();
 }
 
 Pass Watcher::ToPass(const ClusterView& view, std::vector<Resolution> rows) const {

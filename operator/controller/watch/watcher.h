@@ -33,6 +33,7 @@ class Watcher {
   std::string NotSynced() const;
 
   ClusterView View() const;
+  std::vector<std::shared_ptr<const FingerprintObject>> Fingerprints() const;
   // The pass for the publisher, from a view and what was resolved from it.
   Pass ToPass(const ClusterView& view, std::vector<Resolution> rows) const;
   // The highest epoch any NodePartition carries.

@@ -216,5 +216,21 @@ TEST(Controller, ABaselineFollowsItsVmToAnotherNode) {
   EXPECT_EQ(world.Times("BaselineReady"), 1);  // it did not learn a second time
 }
 
+TEST(Controller, PerformsABaselineRequestOnceAndTakesItAway) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
+  world.api.Put(kVms, Vm({{"whorl.dev/mode", "enforce"}, {"whorl.dev/baseline", "reset@1"}}));
+  ASSERT_TRUE(world.Eventually([&] { return world.HasEvent("BaselineReset"); }));
+  ASSERT_TRUE(world.Eventually([&] { return world.Annotation("whorl.dev/baseline").empty(); }));
+  EXPECT_EQ(world.Annotation("whorl.dev/mode"), "enforce");
+  EXPECT_EQ(world.api.Find(kFingerprint)->at("status").at("lastBaselineRequest").at("request"), "reset@1");
+  ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
+
+  // As if the annotation had outlived the crash of a controller that had done it.
+  world.api.Put(kVms, Vm({{"whorl.dev/mode", "enforce"}, {"whorl.dev/baseline", "reset@1"}}));
+  ASSERT_TRUE(world.Eventually([&] { return world.Annotation("whorl.dev/baseline").empty(); }));
+  EXPECT_EQ(world.Times("BaselineReset"), 1);
+}
+
 }  // namespace
 }  // namespace whorl::controller

@@ -87,6 +87,9 @@ TEST(SameOrders, SeesEveryChangeAnAgentOrEngineMustHear) {
   auto mode = base;
   mode.vms[0].mode.mode = Mode::kObserve;
   EXPECT_FALSE(SameOrders(base, mode));
+  auto request = base;
+  request.vms[0].baseline_request = crd::BaselineRequest{crd::BaselineVerb::kReset, "reset"};
+  EXPECT_FALSE(SameOrders(base, request));
   auto pod = base;
   pod.vms[0].enrolment->pod_uid = "another";
   EXPECT_FALSE(SameOrders(base, pod));

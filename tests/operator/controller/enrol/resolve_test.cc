@@ -172,6 +172,18 @@ std::vector<Pod> Pods(std::initializer_list<PodRow> rows) {
   return pods;
 }
 
+TEST(Resolve, PassesABaselineRequestOnAndSaysWhatIsWrongWithOneOutsideTheGrammar) {
+  Cluster cluster;
+  cluster.vm.baseline = "reset@now";
+  auto rows = cluster.Rows();
+  ASSERT_TRUE(rows[0].baseline_request.has_value());
+  EXPECT_EQ(rows[0].baseline_request->verb, crd::BaselineVerb::kReset);
+  cluster.vm.baseline = "forget";
+  rows = cluster.Rows();
+  EXPECT_FALSE(rows[0].baseline_request.has_value());
+  EXPECT_THAT(rows[0].invalid_baseline, ::testing::HasSubstr("reset or accept"));
+}
+
 TEST(ChoosePod, PassesOverDeadPodsThatActivePodsStillNames) {
   VirtualMachineInstance vmi;
   vmi.node = "hostnode";

@@ -251,5 +251,24 @@ TEST(CheckpointKeeper, KeepsNothingWithoutAKey) {
   EXPECT_THAT(world.a.checkpoints, SizeIs(0));
 }
 
+TEST(CheckpointKeeper, AResetIsOnDiskBeforeItIsTold) {
+  World world;
+  world.Learn();
+  Replica next(1);
+  auto& link = next.To(world.a);
+  auto asked = Db();
+  asked.baseline_request = crd::BaselineRequest{crd::BaselineVerb::kReset, "reset@1"};
+  link.Assign({asked});
+  const auto learnt = world.a.checkpoints["db-1-uid"];
+  link.Run(1);
+  EXPECT_THAT(link.heard.Told(crd::EventReason::kBaselineReset), SizeIs(1));
+  EXPECT_NE(world.a.checkpoints["db-1-uid"], learnt);
+  Replica third(8);
+  auto& after = third.To(world.a);
+  after.Assign({Db()});
+  after.Run(3);
+  EXPECT_EQ(after.heard.StateOf("db-1"), State::kLearning);
+}
+
 }  // namespace
 }  // namespace whorl::controller

@@ -334,5 +334,60 @@ TEST(NodeSession, NeverMovesAGuestWithDedicatedCpus) {
   }
 }
 
+TEST(NodeSession, SaysWhetherTheGuestItselfTellsAnything) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(1);
+  EXPECT_EQ(world.Of("db-1").guest_telemetry, "");
+  auto frame = world.node.Second();
+  frame.mutable_vms(0)->mutable_guest()->set_sequence(1);
+  world.session.Tick(frame, Authority::kFull, world.epoch);
+  EXPECT_EQ(world.Of("db-1").guest_telemetry, "Fresh");
+  world.Run(119);
+  EXPECT_EQ(world.Of("db-1").guest_telemetry, "Fresh");
+  world.Run(1);
+  EXPECT_EQ(world.Of("db-1").guest_telemetry, "Silent");
+}
+
+Resolution Asked(Resolution row, crd::BaselineVerb verb, const std::string& text) {
+  row.baseline_request = crd::BaselineRequest{verb, text};
+  return row;
+}
+
+TEST(NodeSession, ResetsABaselineOnceForEachRequest) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  const auto asked = Asked(MakeRow("db-1", Mode::kObserve), crd::BaselineVerb::kReset, "reset@1");
+  world.Assign({asked});
+  world.Run(2);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kLearning);
+  EXPECT_FALSE(world.bank.Get("db-1-uid").has_value() && world.bank.Get("db-1-uid")->learnt);
+  world.Assign({asked});  // it still stands there
+  world.Run(2);
+  const auto told = world.Told("db-1", crd::EventReason::kBaselineReset);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].request, "reset@1");
+  world.Run(kLearn);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  world.Assign({MakeRow("db-1", Mode::kObserve)});
+  world.Assign({asked});  // taken away and written again: another request
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kBaselineReset).size(), 2u);
+}
+
+TEST(NodeSession, AcceptingEndsTheAlarmAndWhatTheVmDoesBecomesUsual) {
+  World world({MakeRow("db-1", Mode::kObserve)});
+  world.Run(kLearn);
+  world.node.guests.at("db-1-pod").vm->demand = 700;
+  world.Run(30);
+  ASSERT_EQ(world.Of("db-1").assessment.state, State::kDeviating);
+  world.Assign({Asked(MakeRow("db-1", Mode::kObserve), crd::BaselineVerb::kAccept, "accept@1")});
+  world.Run(2);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  EXPECT_TRUE(world.Of("db-1").episode->closed.has_value());
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kBaselineAccepted).size(), 1u);
+  world.Run(600);
+  EXPECT_EQ(world.Of("db-1").assessment.state, State::kNormal);
+  EXPECT_EQ(world.Told("db-1", crd::EventReason::kBehaviorDeviating).size(), 1u);
+}
+
 }  // namespace
 }  // namespace whorl::controller

@@ -310,5 +310,75 @@ TEST(Publisher, SaysWhetherAPolicyWasAcceptedAndHowManyFollowIt) {
   EXPECT_THAT(bad[0].body["status"]["conditions"][0]["message"].get<std::string>(), HasSubstr("leaseSeconds"));
 }
 
+Happening Reset() {
+  Happening h;
+  h.subject = MakeRow("db-1", Mode::kEnforce).subject;
+  h.reason = crd::EventReason::kBaselineReset;
+  h.note = "done";
+  h.request = "reset@1";
+  return h;
+}
+
+TEST(Publisher, TellsAPerformedRequestInTheStatusBeforeItTakesTheAnnotationAway) {
+  World world;
+  world.Step();
+  world.Put(Report("db-1", State::kLearning, std::nullopt), {Reset()});
+  world.writer.FailNext({Code::kInvalid, "the status is refused"});
+  world.Step(Seconds{1});
+  EXPECT_TRUE(world.writer.Of("json-patch", kVm).empty());
+  world.Step(Seconds{20});
+  world.Step(Seconds{1});
+  const auto last = world.writer.Of("apply", kStatus).back().body["status"]["lastBaselineRequest"];
+  EXPECT_EQ(last["request"], "reset@1");
+  EXPECT_EQ(last["outcome"], "Done");
+  const auto removed = world.writer.Of("json-patch", kVm);
+  ASSERT_EQ(removed.size(), 1u);
+  EXPECT_EQ(removed[0].body[0]["value"], "db-1-uid");
+  EXPECT_EQ(removed[0].body[1]["value"], "reset@1");
+  EXPECT_EQ(removed[0].body[2]["op"], "remove");
+  world.Step(Seconds{20});
+  EXPECT_EQ(world.writer.Of("json-patch", kVm).size(), 1u);
+}
+
+TEST(Publisher, ARestartTakesAwayWhatAnEarlierRunHasDoneAndRepeatsNothing) {
+  World world;
+  auto row = MakeRow("db-1", Mode::kEnforce);
+  row.baseline_request = crd::BaselineRequest{crd::BaselineVerb::kReset, "reset@1"};
+  auto fingerprint = std::make_shared<FingerprintObject>();
+  fingerprint->ns = "default";
+  fingerprint->name = "db-1";
+  fingerprint->owner_uid = "db-1-uid";
+  fingerprint->last_request = crd::LastBaselineRequest{.request = "reset@1", .time = FromUnixMillis(1'600'000'000'000)};
+  world.pass.rows = {row};
+  world.pass.fingerprints = {fingerprint};
+  MarkDoneRequests(world.pass.rows, world.pass.fingerprints, world.clock.Now());
+  EXPECT_FALSE(world.pass.rows[0].baseline_request.has_value());
+  world.Step();
+  EXPECT_EQ(world.writer.Of("json-patch", kVm).size(), 1u);
+  EXPECT_EQ(world.writer.Of("apply", kStatus).back().body["status"]["lastBaselineRequest"]["request"], "reset@1");
+}
+
+TEST(Publisher, SaysOnceThatABaselineRequestIsOutsideTheGrammar) {
+  World world;
+  world.pass.rows[0].invalid_baseline = "whorl.dev/baseline is \"forget\"";
+  world.Step();
+  world.Step(Seconds{10});
+  int told = 0;
+  for (const auto& event : world.events) told += event.reason == "InvalidBaselineRequest" ? 1 : 0;
+  EXPECT_EQ(told, 1);
+  EXPECT_TRUE(world.writer.Of("json-patch", kVm).empty());
+}
+
+TEST(AlreadyDone, IsCertainWithAMarkAndAMinuteWithoutOne) {
+  const Time then = FromUnixMillis(1'700'000'000'000);
+  const auto done = [&](const std::string& asked, const std::string& last, Seconds later) {
+    return AlreadyDone({crd::BaselineVerb::kReset, asked}, {.request = last, .time = then}, then + later);
+  };
+  EXPECT_TRUE(done("reset@1", "reset@1", Seconds{1'000'000}));
+  EXPECT_FALSE(done("reset@2", "reset@1", Seconds{1}));
+  EXPECT_TRUE(done("reset", "reset", Seconds{59}));
+  EXPECT_FALSE(done("reset", "reset", Seconds{61}));
+}
+
 }  // namespace
 }  // namespace whorl::controller
