@@ -112,7 +112,8 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "message says how much of it there was. Where there was none, the condition Learned says why.",
      "Nothing. See docs/how-to/bootstrap-from-prometheus.md."},
     {EventReason::kUsualLevelMoved, "UsualLevelMoved", true, "Learn",
-     "Over days, a usual level of the VM has moved by more than a fifth, so slowly that no sample was unusual: growth, a "
+     "Over days, a usual level of the VM has moved by more than a fifth, so slowly that no sample was unusual: growth, "
+     "a "
      "slow leak, or somebody who gets Whorl used to something.",
      "Find out whether the VM was meant to grow. Accepting the behaviour takes today for usual."},
     {EventReason::kRegimeChanged, "RegimeChanged", false, "Learn",

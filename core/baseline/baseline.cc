@@ -32,7 +32,13 @@ constexpr float kOverGain = 0.4f;
 // Deviations are cut there before they enter what an hour is used to.
 constexpr float kSeasonReach = 5.0f;
 
+// A second this many times as far away as usual ones teaches a tenth whatever
+// its evidence: a young history has none to give, and would soon be as wide as
+// what it should tell apart.
+constexpr float kFarOff = 2.5f;
+
 constexpr std::size_t kLogs = 4;
+constexpr std::size_t kLogOfDistance = 1;
 constexpr float kLogGain = 0.005f;
 constexpr float kLeastLogSpread = 0.1f;
 
@@ -160,8 +166,10 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   Signs signs;
   CondensedPoint point;
   Loda::Place place{};
+  bool far = false;
   if (whitening.ready()) {
     const Condensed c = whitening.Apply(all);
+    far = !slow_samples && samples > kFirstRefresh && c.mahalanobis > kFarOff * Exp(log_mean[kLogOfDistance]);
     signs.Put(Detector::kMahalanobis, c.mahalanobis);
     signs.Put(Detector::kSudden, c.mahalanobis);
     signs.Put(Detector::kResidual, c.residual);
@@ -179,7 +187,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
       place = Loda::Find(all);
       if (samples > kSettled / 2) signs.Put(Detector::kLoda, loda.Surprise(place));
     }
-    point = Condense(c, step, heavy ? level : scorer.smooth[static_cast<std::size_t>(Detector::kLevel)], heavy);
+    point = Condense(c, step, heavy ? level : scorer.smooth[static_cast<std::size_t>(Detector::kLevel)], heavy && !far);
     if (forest.ready()) {
       const float walk = forest.Walk(point, samples);
       path = path > 0 ? path + 0.25f * (walk - path) : walk;
@@ -197,8 +205,8 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
     outcome.judged = scorer.ready();
   }
 
-  const bool suspicious = outcome.judged && outcome.evidence.fused >= kSuspicious;
-  float gate = now.flagged ? (slow_samples ? kFlaggedGate : 0.0f) : suspicious ? kSuspiciousGate : 1.0f;
+  const bool suspicious = far || (outcome.judged && outcome.evidence.fused >= kSuspicious);
+  float gate = now.flagged ? (slow_samples ? kFlaggedGate : 0.0f) : far ? kFlaggedGate : suspicious ? kSuspiciousGate : 1.0f;
   if (generous > 0) {
     --generous;
     gate = 1.0f;
@@ -352,7 +360,7 @@ void Baseline::FollowAnchor(Time at, const Schema& schema, LongMemory& memory, O
 
 void Baseline::Accept(LongMemory& memory) {
   constexpr std::uint32_t kEnough = 10;
-  constexpr std::uint16_t kGenerous = 200;
+  constexpr std::uint16_t kGenerous = 300;
   if (memory.candidate_samples >= kEnough) {
     memory.other = scaling;
     scaling = memory.candidate;

@@ -368,7 +368,8 @@ void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome,
 
 void Engine::State::FollowEpisode(VmState& vm, Assessment& a, Time at) {
   auto change = EpisodeTracker::Change::kNone;
-  if (a.score) change = vm.episode.Observe(at, *a.score, vm.threshold);
+  // What was accepted is being learnt: nothing about it is an alarm.
+  if (a.score && vm.baseline.generous == 0) change = vm.episode.Observe(at, *a.score, vm.threshold);
   a.episode_opened = change == EpisodeTracker::Change::kOpened;
   a.episode_closed = change == EpisodeTracker::Change::kClosed;
   a.episode.reset();

@@ -89,7 +89,10 @@ class Engine {
   // How the VM usually behaves, as the behaviour map compares it.
   Result<Behaviour> BehaviourOf(VmHandle vm) const;
 
-  // An administrator's word: learn anew, or what it does now is usual.
+  // An administrator's word: learn anew, or what it does now is usual; an open
+  // episode ends, and for the next kAcceptSamples samples none opens and all of
+  // them teach in full. kNotFound for a stale handle.
+  static constexpr std::uint16_t kAcceptSamples = 300;
   Status ResetBaseline(VmHandle vm);
   Status AcceptBehaviour(VmHandle vm);
 

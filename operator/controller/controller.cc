@@ -75,8 +75,10 @@ Controller::Controller(kube::Client& client, kube::Client& lease_client, kube::W
                  }
                  changed_.notify_all();
                }),
-      map_(bank_, clock,
-           [this](const FleetPicture& picture, std::chrono::microseconds took) { metrics_.OnMap(picture, took); }) {}
+      map_(bank_, clock, [this](const FleetPicture& picture, std::chrono::microseconds took) {
+        bank_.PutCohorts(std::make_shared<const Cohorts>(picture.cohorts));
+        metrics_.OnMap(picture, took);
+      }) {}
 
 Controller::~Controller() { Stop(); }
 

@@ -26,6 +26,7 @@ class FirstColumn : public SeriesScorer {
     for (std::size_t r = 0; r < series.rows(); ++r) {
       RowScore row;
       if (r >= 10) row.evidence = std::max(0.0f, series.Value(r, 0));
+      if (r >= 10) row.news = row.evidence;
       const bool over = row.evidence > 3;
       row.opened = over && !up;
       row.closed = up && !over;

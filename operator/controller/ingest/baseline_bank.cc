@@ -100,4 +100,14 @@ std::vector<std::string> BaselineBank::Forgettable(const std::set<std::string>& 
   return out;
 }
 
+void BaselineBank::PutCohorts(std::shared_ptr<const Cohorts> cohorts) {
+  std::scoped_lock lock(mu_);
+  cohorts_ = std::move(cohorts);
+}
+
+std::shared_ptr<const Cohorts> BaselineBank::cohorts() const {
+  std::scoped_lock lock(mu_);
+  return cohorts_;
+}
+
 }  // namespace whorl::controller

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/base/time.h"
+#include "core/fingerprint/cohort.h"
 #include "operator/controller/ingest/checkpoint_seal.h"
 
 namespace whorl::controller {
@@ -47,6 +49,10 @@ class BaselineBank {
   // opted out for kGrace.
   std::vector<std::string> Forgettable(const std::set<std::string>& stored, const std::string& node, Millis now);
 
+  // Whom VMs resemble, as the behaviour map last found; nullptr: not drawn yet.
+  void PutCohorts(std::shared_ptr<const Cohorts> cohorts);
+  std::shared_ptr<const Cohorts> cohorts() const;
+
   static constexpr Millis kGrace{3'600'000};
 
  private:
@@ -62,6 +68,7 @@ class BaselineBank {
   mutable std::mutex mu_;
   std::map<std::string, Entry> entries_;           // under mu_
   std::uint64_t stamp_ = 0;                        // under mu_
+  std::shared_ptr<const Cohorts> cohorts_;         // under mu_
   std::map<std::string, Wish> wants_;              // under mu_
   std::map<std::string, std::string> stored_;      // under mu_; uid -> node whose disk has the newest
   std::optional<std::set<std::string>> watched_;   // under mu_; nullopt: not known yet

@@ -381,6 +381,7 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
     ConsultHistory(vm, now);
   }
   FollowTraining();
+  JoinCohorts();
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);
   Assess(now);
@@ -401,6 +402,20 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   };
   sent_ = ToWire(plan, PlanHead{epoch, ++sequence_, assignment_->lease}, pod_of);
   return sent_;
+}
+
+// Whom each VM resembles is news a few times an hour; a new VM joins when the next map is drawn.
+void NodeSession::JoinCohorts() {
+  const auto cohorts = bank_.cohorts();
+  if (!cohorts || cohorts == cohorts_) return;
+  cohorts_ = cohorts;
+  for (auto& [uid, vm] : vms_) {
+    if (!vm.handle) continue;
+    const auto of = cohorts->of.find(uid);
+    const CohortModel* model = of == cohorts->of.end() ? nullptr : cohorts->Find(of->second);
+    static_cast<void>(engine_.AdoptCohort(*vm.handle, model ? *model : CohortModel{}));
+    vm.report.cohort = model ? model->id : 0;
+  }
 }
 
 // One-class machines are trained beside the ticks, one at a time; the result is
@@ -474,7 +489,8 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
   if (!blind) {
     report.blind_reason.clear();
   } else if (assessment.frozen) {
-    report.blind_reason = "samples come and no counter in them moves: QEMU is stopped, or its source has stopped looking";
+    report.blind_reason =
+        "samples come and no counter in them moves: QEMU is stopped, or its source has stopped looking";
   } else if (report.blind_reason.empty()) {
     report.blind_reason = "no sample with fresh counters came for " + std::to_string(kBlindAfter.count()) + " s";
   }

@@ -115,6 +115,7 @@ class NodeSession {
   void Assess(Time now);
   void AssessVm(Vm& vm, const Assessment& assessment, Time now);
   void FollowTraining();
+  void JoinCohorts();
   void CollectLoans(const Plan& plan);
   void TellMoves(Vm& vm, bool soft, Time now);
   void Restored(Vm& vm, std::string_view why, Time now);
@@ -136,6 +137,7 @@ class NodeSession {
     std::string uid;
     std::future<Result<OneClass>> result;  // joins when it goes
   } training_;
+  std::shared_ptr<const Cohorts> cohorts_;  // last taken over
   RecentUse other_use_;
   whorl::Frame frame_;  // reused
   std::optional<api::Plan> sent_;

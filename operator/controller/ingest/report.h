@@ -45,6 +45,7 @@ struct VmReport {
   std::optional<Episode> episode;       // the open alarm, else the last one
   LoanSpan lent;
   LoanSpan borrowed;
+  std::uint32_t cohort = 0;     // those it resembles, as the map numbers them; 0: nobody, or not known
   std::string guest_telemetry;  // Fresh, Silent; empty: none ever came
   bool held = false;            // a limit or weight of ours is in force
   std::string blind_reason;     // Blind only: which input is missing

@@ -172,6 +172,8 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
   // A name for what is not unusual would alarm for nothing.
   if (a.state == State::kDeviating) out.nature = NatureName(a.nature);
   out.guest_telemetry = vm.guest_telemetry;
+  if (vm.assessment.learning.percent == 100) out.regime = vm.assessment.regime;
+  if (vm.cohort != 0) out.cohort = std::to_string(vm.cohort);
   if (out.score && a.p_value) out.rarity = crd::RarityText(*a.p_value);
   out.summary = SummaryText(vm);
   if (ToUnixMillis(a.last_sample) > 0) out.last_sample = a.last_sample;

@@ -150,15 +150,17 @@ std::string UsualLevelMovedNote(const UsualMoved& moved) {
   values.usual = moved.from;
   const auto f = crd::ToContributingFeature(values);
   return fmt::format(
-      "Its usual {} has moved from {} to {} since {}, too slowly for any sample to be unusual. Whorl has gone along; find "
+      "Its usual {} has moved from {} to {} since {}, too slowly for any sample to be unusual. Whorl has gone along; "
+      "find "
       "out whether the VM was meant to",
       f.name, f.usual, f.current, crd::TimeText(moved.since));
 }
 
 std::string RegimeChangedNote(const Assessment& assessment) {
-  return fmt::format("It lives in its {} usual way now: what was unlike it has become steady, or it is back where it was. "
-                     "No alarm is open any more; the other way is kept and known at once when it returns",
-                     assessment.regime == 1 ? "first" : "second");
+  return fmt::format(
+      "It lives in its {} usual way now: what was unlike it has become steady, or it is back where it was. "
+      "No alarm is open any more; the other way is kept and known at once when it returns",
+      assessment.regime == 1 ? "first" : "second");
 }
 
 std::string NormalNote(const Assessment& assessment) {

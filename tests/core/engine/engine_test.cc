@@ -424,6 +424,65 @@ TEST_F(EngineTest, ABaselineSurvivesARestart) {
   EXPECT_EQ(next.engine.LoadBaseline(VmHandle{77}, blob).error().code, Code::kNotFound);
 }
 
+TEST_F(EngineTest, AResetForgetsAndAnAcceptedBehaviourIsUsualFromThenOn) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(120);
+  ASSERT_TRUE(world.Of(db).score);
+  ASSERT_TRUE(world.engine.ResetBaseline(db.handle()));
+  world.Second();
+  EXPECT_EQ(world.Of(db).state, State::kLearning);
+  EXPECT_FALSE(world.Of(db).score);
+  world.Run(120);
+  ASSERT_TRUE(world.Of(db).score);
+
+  db.demand = 700;
+  for (int i = 0; i < 60 && world.Of(db).state != State::kDeviating; ++i) world.Second();
+  ASSERT_EQ(world.Of(db).state, State::kDeviating);
+  world.Run(20);
+  ASSERT_TRUE(world.engine.AcceptBehaviour(db.handle()));
+  for (int i = 0; i < 600; ++i) {
+    world.Second();
+    ASSERT_EQ(world.Of(db).state, State::kNormal) << i;
+  }
+  EXPECT_EQ(world.engine.ResetBaseline(VmHandle{77}).error().code, Code::kNotFound);
+  EXPECT_EQ(world.engine.AcceptBehaviour(VmHandle{77}).error().code, Code::kNotFound);
+}
+
+TEST_F(EngineTest, ATelemetryThatStandsStillIsBlindNotCalm) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  world.Run(120);
+  VmSample still = db.sample();
+  for (int i = 0; i < 20; ++i) {
+    world.now += Seconds{1};
+    still.sampled_at = world.now;
+    world.frame.samples = {still};
+    world.engine.Tick(world.now, world.frame);
+  }
+  EXPECT_EQ(world.Of(db).state, State::kBlind);
+  EXPECT_TRUE(world.Of(db).frozen);
+  EXPECT_FALSE(world.Of(db).score);
+}
+
+TEST_F(EngineTest, AOneClassMachineIsAskedForTrainedAndHasItsSay) {
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  std::optional<Training> training;
+  for (int i = 0; i < 400 && !training; ++i) {
+    world.Second();
+    training = world.engine.NextTraining();
+  }
+  ASSERT_TRUE(training);
+  EXPECT_EQ(training->vm, db.handle());
+  EXPECT_FALSE(world.engine.NextTraining()) << "asked for once";
+  const auto machine = TrainOneClass(training->points());
+  ASSERT_TRUE(machine);
+  ASSERT_TRUE(world.engine.Adopt(db.handle(), *machine));
+  EXPECT_EQ(world.engine.Adopt(VmHandle{77}, *machine).error().code, Code::kNotFound);
+  world.Run(60);
+  db.demand = 1000;
+  world.Run(20);
+  EXPECT_GT(world.Of(db).evidence[static_cast<std::size_t>(Detector::kOneClass)], 0);
+}
+
 TEST_F(EngineTest, HandlesAreReusedWithNothingOfTheFormerVm) {
   auto& db = world.Add(SpecOf("db-1"), 1);
   auto& web = world.Add(SpecOf("web-1"), 2);

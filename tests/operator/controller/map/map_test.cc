@@ -27,7 +27,7 @@ std::string BlobOf(const Behaviour& usual, float samples = 300) {
     baseline.scaling.spread_squared.Set(f, usual.spread[f] * usual.spread[f]);
     baseline.scaling.count.Set(f, samples);
   }
-  return Save(baseline);
+  return Save(baseline, LongMemory{});
 }
 
 std::vector<FleetEntry> Fleet(std::size_t vms) {
