@@ -49,7 +49,7 @@ constexpr std::uint32_t kRarest = 16;
 
 // A change that lasts this long is a regime, not an alarm: long enough for
 // somebody to look, and enough samples to know the new ways.
-constexpr std::int64_t kRegimeAfterMillis = 6 * 3600 * 1000;
+constexpr std::int64_t kRegimeAfterMillis = std::int64_t{6} * 3600 * 1000;
 constexpr std::uint32_t kRegimeSamples = 60;
 // Mean squared deviation, per feature, from ways that fit: 1 would be perfect.
 constexpr float kFits = 1.5f;
@@ -61,7 +61,7 @@ constexpr float kChanged = 13.8f;
 // How far a usual level may move from the anchor without being told: a fifth.
 constexpr float kDriftLog = 0.18f;
 constexpr float kDriftPart = 0.2f;
-constexpr std::int64_t kDayMillis = 24 * 3600 * 1000;
+constexpr std::int64_t kDayMillis = std::int64_t{24} * 3600 * 1000;
 
 // VMs enrolled together must not refresh together: that tick would be late.
 std::uint32_t NextRefresh(std::uint32_t samples, std::uint32_t spread) {

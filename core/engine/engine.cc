@@ -797,7 +797,7 @@ Status Engine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {
   // What the history knows of the hours of the week, per course, becomes what
   // each feature along it is expected to do.
   HourProfile& hours = s.vms.Memory(Slot(vm)).baseline.hours;
-  constexpr std::int64_t kHour = 3'600'000, kMonday = 4 * 24 * kHour;  // 1970-01-05
+  constexpr std::int64_t kHour = 3'600'000, kMonday = std::int64_t{4} * 24 * kHour;  // 1970-01-05
   for (std::size_t hour = 0; hour < HourProfile::kHours; ++hour) {
     const Time at = FromUnixMillis(kMonday + static_cast<std::int64_t>(hour) * kHour);
     Features usual;

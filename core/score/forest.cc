@@ -105,7 +105,8 @@ float Forest::Walk(const CondensedPoint& point, std::uint32_t which) const {
     }
     sum += tree.path[node - kInner];
   }
-  return static_cast<float>(sum) / (kSixteenths * static_cast<float>(kTrees / kQuarters));
+  constexpr std::size_t kWalked = kTrees / kQuarters;
+  return static_cast<float>(sum) / (kSixteenths * static_cast<float>(kWalked));
 }
 
 float Forest::Anomaly(float path) { return Exp(-0.6931471806f * path / kUsualPath); }

@@ -45,6 +45,8 @@ float Gain(std::size_t detector, std::uint16_t seen) {
                                                             : kSmoothing;
   return std::max(settled, 1.0f / static_cast<float>(seen + 1));
 }
+constexpr std::uint16_t kWitnessSince = 60;
+constexpr float kDoubtOfSeconds = 40.0f, kMostDoubt = 1.2f;
 constexpr float kRelief = 0.25f;
 // A part of the evidence that stands without the guest's word.
 constexpr float kOwnPart = 0.6f;
@@ -97,13 +99,21 @@ Evidence Scorer::Judge(const Signs& signs, Millis interval) {
   }
   Evidence result;
   result.detector = evidence;
-  const auto of = [&](Detector d) { return evidence[static_cast<std::size_t>(d)]; };
+  // A sole witness needs a history of its own before it may raise an alarm alone.
+  const auto of = [&](Detector d) {
+    const auto i = static_cast<std::size_t>(d);
+    return seen[i] >= kWitnessSince ? evidence[i] : 0.0f;
+  };
   result.lasting = Together(evidence);
   const float host = std::max({result.lasting, of(Detector::kSketch), of(Detector::kSudden)});
   result.fused = fused_now = std::max(host, of(Detector::kGuest));
   result.guest_only = host < kOwnPart * result.fused;
   const Calibration::Shape& shape = short_tick ? kFusedSeconds : kFused;
-  calibrated_now = std::min(temper * fused.Evidence(result.fused, shape), Calibration::kMostEvidence);
+  // Seconds resemble each other: a history of a few minutes says less than its count.
+  const float known = fused.samples();
+  const float doubt = short_tick ? std::min(kDoubtOfSeconds / std::max(known, 1.0f), kMostDoubt) : 0.0f;
+  const float said = temper * fused.Evidence(result.fused, shape) - doubt;
+  calibrated_now = std::clamp(said, 0.0f, Calibration::kMostEvidence);
   result.calibrated = calibrated_now;
   return result;
 }

@@ -79,7 +79,8 @@ def test(options):
     if everything or options.lint:
         if not (everything or options.unit):
             sanitized = build("asan-ubsan", targets=("whorl_node_proto", "whorl_agent_bpf"))
-        lint(tally, "clang-tidy", "tidy", str(sanitized))
+        if options.lint or options.long:  # half an hour the first time: more than the ordinary run has
+            lint(tally, "clang-tidy", "tidy", str(sanitized))
     if everything or options.unit:
         tally.ctest("unit tests of what has threads, under tsan", build("tsan", targets=("threads_tests",)), "-L", "threads", "-j2")
     if everything or options.e2e:
@@ -128,7 +129,9 @@ def end_to_end(tally, build_folder, options):
             down.down()
             up.up()
             # Real guests on a machine others share: what fails once is tried once more, and both tries are shown.
-            good = tally.ctest("end-to-end scenarios", build_folder, "-L", "e2e", "--repeat", "until-pass:2", env={"WHORL_LOGS_TO": str(LEFT)})
+            good = tally.ctest("end-to-end scenarios", build_folder, "-L", "e2e", "-LE", "long", "--repeat", "until-pass:2", env={"WHORL_LOGS_TO": str(LEFT)})
+            if options.long:
+                good = tally.ctest("a scenario per behaviour", build_folder, "-L", "long", env={"WHORL_LOGS_TO": str(LEFT)}) and good
             if options.long:
                 good = long(tally) and good
         except Failed as failure:
