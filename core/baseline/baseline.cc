@@ -206,7 +206,10 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   }
 
   const bool suspicious = far || (outcome.judged && outcome.evidence.fused >= kSuspicious);
-  float gate = now.flagged ? (slow_samples ? kFlaggedGate : 0.0f) : far ? kFlaggedGate : suspicious ? kSuspiciousGate : 1.0f;
+  float gate = now.flagged  ? (slow_samples ? kFlaggedGate : 0.0f)
+               : far        ? kFlaggedGate
+               : suspicious ? kSuspiciousGate
+                            : 1.0f;
   if (generous > 0) {
     --generous;
     gate = 1.0f;

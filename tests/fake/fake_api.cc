@@ -271,7 +271,7 @@ Response FakeApi::WriteUnlocked(const Request& request, const std::string& path,
   auto updated = old;
   if (request.method == kube::Method::kPut) {
     const auto wanted = body["metadata"].value("resourceVersion", "");
-    if (!wanted.empty() && wanted != old["metadata"]["resourceVersion"]) {
+    if (!wanted.empty() && wanted != old["metadata"].value("resourceVersion", "")) {
       return StatusAnswer(409, "Conflict", "the object has been modified");
     }
     updated = body;

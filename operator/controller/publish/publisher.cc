@@ -395,15 +395,15 @@ void Publisher::PlanCleanup(Millis now, std::vector<Work>& work) {
     const auto it = cleaned_.find(uid);
     return it != cleaned_.end() && now - it->second < kWatchLag;
   };
-  for (const auto& [uid, subject] : pass_->annotated) {
-    if (opted_in.contains(uid) || recently(uid) || StillHeld(uid, now)) continue;
-    work.push_back({Urgency::kCleanup, "annotations", uid, [this, uid = uid, subject = subject, now]() -> Status {
-                      auto done = writer_.MergePatch(VmPath(subject), AnnotationsPatch(subject, std::nullopt));
-                      if (!done && done.error().code != Code::kNotFound && done.error().code != Code::kConflict)
-                        return done;
-                      cleaned_[uid] = now;
-                      return {};
-                    }});
+  for (const auto& [annotated, vm] : pass_->annotated) {
+    if (opted_in.contains(annotated) || recently(annotated) || StillHeld(annotated, now)) continue;
+    work.push_back(
+        {Urgency::kCleanup, "annotations", annotated, [this, uid = annotated, subject = vm, now]() -> Status {
+           auto done = writer_.MergePatch(VmPath(subject), AnnotationsPatch(subject, std::nullopt));
+           if (!done && done.error().code != Code::kNotFound && done.error().code != Code::kConflict) return done;
+           cleaned_[uid] = now;
+           return {};
+         }});
   }
   for (const auto& fingerprint : pass_->fingerprints) {
     const auto owner = names.find({fingerprint->ns, fingerprint->name});
