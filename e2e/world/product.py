@@ -54,7 +54,7 @@ def installable():
 def apply_crds():
     files = [option for crd in sorted(CRDS.glob("*.yaml")) for option in ("-f", crd)]
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", *files)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+    cluster.wait_established("behaviorfingerprints.whorl.dev", "nodepartitions.whorl.dev", "partitionpolicies.whorl.dev")
 
 
 def install():
