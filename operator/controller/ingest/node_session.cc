@@ -501,7 +501,8 @@ void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
     Tell(vm, crd::EventReason::kBehaviorDeviating, DeviatingNote(report), now);
     vm.told_nature = assessment.nature;
   } else if (assessment.nature != vm.told_nature && assessment.nature != Nature::kNone && assessment.episode &&
-             !assessment.episode->closed) {
+             !assessment.episode->closed && assessment.score.value_or(0) >= assessment.threshold) {
+    // Not while it calms down: what is left then looks like little.
     Tell(vm, crd::EventReason::kNatureChanged, NatureChangedNote(assessment, vm.told_nature), now);
     vm.told_nature = assessment.nature;
   }
