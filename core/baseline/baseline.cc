@@ -9,12 +9,13 @@ namespace {
 // The first whitening needs some samples; what follows it is judged out of sample.
 constexpr std::uint32_t kFirstRefresh = 20;
 // Samples a second apart resemble each other, so what rests on many learns from
-// every fourth one at four times the weight: the same memory of the past for a
-// quarter of the memory traffic.
+// every eighth one at eight times the weight: the same memory of the past for an
+// eighth of the memory traffic.
 constexpr std::uint32_t kSettled = 256;
 
 // What is suspicious teaches a third; what is inside an episode a tenth where a
-// sample is minutes, and nothing where it is a second.
+// sample is minutes, and nothing where it is a second, unless it has calmed down
+// again: what an episode has left behind becomes usual, or it would never end.
 constexpr float kSuspiciousGate = 0.3f;
 constexpr float kFlaggedGate = 0.1f;
 // Scores of what is suspicious enter the detectors' histories with less.
@@ -123,17 +124,29 @@ float Baseline::SettledGain() const {
   return interval_ms > 0 ? std::min(interval_ms / kMemoryMillis, kMostSettledGain) : kMostSettledGain;
 }
 
-// What is not measured in this sample is as it was, for a while.
-Features Baseline::Hold(const Features& z, FeatureMask valid) {
-  std::uint64_t gone = 0;
-  for (std::size_t f = 0; f < kFeatureCount; ++f) {
-    const bool measured = (valid.bits() >> f & 1u) != 0;
-    age[f] = measured ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(age[f] + 1, 255));
-    gone |= static_cast<std::uint64_t>(age[f] > kHoldFor) << f;
-  }
+// What is not measured in this sample is as it was, for a while. What is looked
+// at only now and then must be seen twice: one odd look would count in each of
+// the many ticks until the next one.
+Features Baseline::Hold(const Features& z, FeatureMask valid, bool twice) {
+  using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
+  const Int8 asked_twice = BroadcastInt(twice ? -1 : 0);
   for (std::size_t g = 0; g < kGroups; ++g) {
-    const Float8 kept = Select(LaneMask(gone, g), Broadcast(0), held.group[g]);
-    held.group[g] = Select(LaneMask(valid.bits(), g), z.group[g], kept);
+    const Int8 measured = LaneMask(valid.bits(), g);
+    Bytes ages;
+    __builtin_memcpy(&ages, age.data() + g * kLanes, sizeof ages);
+    const Int8 old = __builtin_convertvector(ages, Int8);
+    const Int8 rare = measured & asked_twice & (old > BroadcastInt(0));
+    const Int8 now = ~measured & (old < BroadcastInt(255) ? old + BroadcastInt(1) : old);
+    ages = __builtin_convertvector(now, Bytes);
+    __builtin_memcpy(age.data() + g * kLanes, &ages, sizeof ages);
+
+    const Float8 before = look.group[g];
+    // The lesser of the two where both are on one side of the centre.
+    const Float8 both = Max(Min(z.group[g], before), Broadcast(0)) + Min(Max(z.group[g], before), Broadcast(0));
+    const Float8 seen = Select(rare, both, z.group[g]);
+    const Float8 kept = Select(now > BroadcastInt(kHoldFor), Broadcast(0), held.group[g]);
+    look.group[g] = Select(measured, z.group[g], before);
+    held.group[g] = Select(measured, seen, kept);
   }
   return held;
 }
@@ -161,7 +174,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
 
   const Features z = scaling.Deviations(sample.y, sample.valid, season, schema);
   const float step = innovation.Distance(z, sample.valid);
-  const Features all = Hold(z, sample.valid);
+  const Features all = Hold(z, sample.valid, !slow_samples);
 
   Signs signs;
   CondensedPoint point;
@@ -188,8 +201,8 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
       if (samples > kSettled / 2) signs.Put(Detector::kLoda, loda.Surprise(place));
     }
     point = Condense(c, step, heavy ? level : scorer.smooth[static_cast<std::size_t>(Detector::kLevel)], heavy && !far);
-    if (forest.ready()) {
-      const float walk = forest.Walk(point, samples);
+    if (forest.ready() && (slow_samples || now.pace.turn % kForestStride == 0)) {
+      const float walk = forest.Walk(point, slow_samples ? samples : now.pace.turn / kForestStride);
       path = path > 0 ? path + 0.25f * (walk - path) : walk;
       signs.Put(Detector::kForest, Forest::Anomaly(path));
     }
@@ -206,10 +219,12 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   }
 
   const bool suspicious = far || (outcome.judged && outcome.evidence.fused >= kSuspicious);
-  float gate = now.flagged  ? (slow_samples ? kFlaggedGate : 0.0f)
-               : far        ? kFlaggedGate
-               : suspicious ? kSuspiciousGate
-                            : 1.0f;
+  const bool calm = !suspicious && !slow_samples;
+  float gate = now.flagged && !calm ? (slow_samples ? kFlaggedGate : 0.0f)
+               : now.flagged        ? kSuspiciousGate
+               : far                ? kFlaggedGate
+               : suspicious         ? kSuspiciousGate
+                                    : 1.0f;
   if (generous > 0) {
     --generous;
     gate = 1.0f;
@@ -217,7 +232,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   if (whitening.ready() && heavy) {
     // Seconds of an episode are not taken for usual. Where a sample is minutes, an
     // episode is a part of how the VM is, and left out it would be told too often.
-    const bool apart = now.flagged && !slow_samples && generous == 0;
+    const bool apart = now.flagged && !slow_samples && !calm && generous == 0;
     const float scores = slow_samples ? gate : suspicious ? kSuspiciousScores : 1.0f;
     scorer.Learn(signs, scores, apart, now.adaptive && learnt, interval());
     if (gate >= 1.0f) {
@@ -250,13 +265,17 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
       FollowAnchor(sample.at, schema, memory, outcome);
     }
   }
-  FollowRegimes(sample, now, memory, outcome);
+  // Asked here, so that a quiet tick leaves the long memory alone.
+  if (now.flagged || in_episode) FollowRegimes(sample, now, memory, outcome);
+  in_episode = now.flagged;
 
   ++samples;
   if (samples >= std::max(next_refresh, kFirstRefresh)) {
     // A covariance that cannot be decomposed leaves the last good axes standing.
     static_cast<void>(whitening.Refresh(covariance, static_cast<float>(samples)));
     next_refresh = NextRefresh(samples, now.pace.spread);
+    // A quarter of an hour of seconds; an eigendecomposition costs as much as seventy ticks.
+    if (!slow_samples && samples >= kRefreshEvery) next_refresh += kRefreshEvery;
   }
 
   const std::int64_t at = ToUnixMillis(sample.at);
@@ -393,7 +412,10 @@ void Baseline::Expect(const Features& center, const Features& spread_squared, Fe
   }
 }
 
-void Baseline::Stagger(Pace pace) { next_refresh = NextRefresh(samples, pace.spread); }
+void Baseline::Stagger(Pace pace) {
+  next_refresh = NextRefresh(samples, pace.spread);
+  if (interval() < kShortTick && samples >= kRefreshEvery && pace.spread % 2 == 1) next_refresh += kRefreshEvery;
+}
 
 std::uint8_t Progress(const Baseline& baseline, const LearningGoal& goal) {
   if (baseline.learnt) return 100;

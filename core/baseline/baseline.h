@@ -30,14 +30,17 @@ struct LearningGoal {
 
 // Samples between two refreshes of a settled whitening.
 inline constexpr std::uint32_t kRefreshEvery = 512;
-// What need not be done each second is done at every fourth sample.
-inline constexpr std::uint32_t kHeavyStride = 4;
+// What need not be done each second is done at every eighth sample.
+inline constexpr std::uint32_t kHeavyStride = 8;
+// And a quarter of the forest is walked at every second one.
+inline constexpr std::uint32_t kForestStride = 2;
 
 // When a VM does what need not be done in every tick, so that many VMs do not
 // do it in the same one.
 struct Pace {
   std::uint32_t spread = 0;  // 0 .. kRefreshEvery - 1
   bool heavy = true;         // this is the one sample in kHeavyStride
+  std::uint32_t turn = 0;    // counts ticks, from another beginning for each VM
 };
 
 // One sample, scaled, and what is known about the moment.
@@ -111,6 +114,7 @@ struct alignas(64) Baseline {
   Features season;  // what this hour is expected to add, from LongMemory::hours
   Innovation innovation;
   Features held;                                  // last deviation of each feature: libvirt's come every fifth second
+  Features look;                                  // the one measured last, as it was
   std::array<std::uint8_t, kFeatureCount> age{};  // samples since it was measured
   Whitening whitening;
   Features slow;  // slow mean of the deviations
@@ -131,6 +135,7 @@ struct alignas(64) Baseline {
   float interval_ms = 0;           // usual time between samples
   std::uint16_t generous = 0;      // samples left that are believed in full (accepted by an administrator)
   bool learnt = false;             // stays true once the goal was met
+  bool in_episode = false;         // at the last sample
 
   // Judges one sample against what is known, then learns from it. The evidence
   // is about the baseline before this sample.
@@ -156,7 +161,7 @@ struct alignas(64) Baseline {
   Millis interval() const { return Millis{static_cast<std::int64_t>(interval_ms + 0.5f)}; }
 
  private:
-  Features Hold(const Features& z, FeatureMask valid);
+  Features Hold(const Features& z, FeatureMask valid, bool twice);
   CondensedPoint Condense(const Condensed& c, float innovation_now, float level, bool learn);
   void FollowRegimes(const Sample& sample, const Circumstances& now, LongMemory& memory, Outcome& outcome);
   void FollowAnchor(Time at, const Schema& schema, LongMemory& memory, Outcome& outcome);

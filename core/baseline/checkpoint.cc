@@ -13,7 +13,7 @@ namespace {
 // Layout: magic, version, feature count, fields in order, CRC-32 of all before
 // it. Little endian, as every machine Whorl runs on.
 constexpr std::array<char, 4> kMagic{'W', 'H', 'B', 'L'};
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 
 constexpr std::array<std::uint32_t, 256> CrcTable() {
   std::array<std::uint32_t, 256> table{};
@@ -88,8 +88,9 @@ void Visit(Visitor& visit, B& b, M& m) {
   visit(b.innovation.carry.group);
   visit(b.innovation.known);
   visit(b.held.group);
+  visit(b.look.group);
   visit(b.age);
-  visit(b.whitening.column);
+  visit(b.whitening.part);
   visit(b.whitening.scale.group);
   visit(b.whitening.leading);
   visit(b.slow.group);
@@ -228,11 +229,12 @@ bool Sane(const Baseline& b) {
     }
   }
   return Sane(b.scaling) && AllWithin(b.season, -kFar, kFar) && AllWithin(b.innovation.previous, -kClip, kClip) &&
-         AllWithin(b.innovation.carry, -100, 100) && AllWithin(b.held, -kClip, kClip) && Sane(b.whitening) &&
-         AllWithin(b.slow, -kClip, kClip) && Sane(b.scorer) && Sane(b.one_class) && Sane(b.forest) &&
-         AllWithin(b.log_mean, -100, 100) && AllWithin(b.log_square, 0, 1e4f) && Within(b.path, 0, 16) &&
-         b.learnt_ms >= 0 && b.learnt_ms < std::int64_t{1} << 50 && Within(b.interval_ms, 0, 1e9f) &&
-         b.samples < 1u << 31 && b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
+         AllWithin(b.innovation.carry, -100, 100) && AllWithin(b.held, -kClip, kClip) &&
+         AllWithin(b.look, -kClip, kClip) && Sane(b.whitening) && AllWithin(b.slow, -kClip, kClip) && Sane(b.scorer) &&
+         Sane(b.one_class) && Sane(b.forest) && AllWithin(b.log_mean, -100, 100) && AllWithin(b.log_square, 0, 1e4f) &&
+         Within(b.path, 0, 16) && b.learnt_ms >= 0 && b.learnt_ms < std::int64_t{1} << 50 &&
+         Within(b.interval_ms, 0, 1e9f) && b.samples < 1u << 31 &&
+         b.next_refresh <= b.samples + b.samples / 2 + 2 * kRefreshEvery;
 }
 
 }  // namespace

@@ -108,7 +108,8 @@ struct Engine::State {
 
   Pace PaceOf(std::uint32_t slot) const {
     // The golden ratio's multiplier spreads neighbours evenly over the period.
-    return {(slot * 2654435769u) >> 23, (tick + slot) % kHeavyStride == 0};
+    const auto turn = static_cast<std::uint32_t>(tick + slot);
+    return {(slot * 2654435769u) >> 23, turn % kHeavyStride == 0, turn};
   }
 
   std::uint32_t TakeSlot();
@@ -125,6 +126,7 @@ struct Engine::State {
   void NameFeatures(std::uint32_t slot, const FeatureVector& features);
   void NameNature(std::uint32_t slot, Time at);
   float Shown(Feature f, float y) const;
+  Features Shown(const Features& y) const;
   void NoticeSilence(Time now);
   whorl::State StateOf(const VmState& vm, bool blind) const;
 
@@ -262,10 +264,19 @@ void Engine::State::Prefetch(Portion portion) const {
   };
   switch (portion) {
     case Portion::kReadings:
+      // In the order in which they will be asked for; of the windows only what is due.
+      fetch(&vm.demand, sizeof(VmState) - offsetof(VmState, demand));
+      fetch(&vm.baseline.samples, offsetof(VmState, windows) - offsetof(VmState, baseline.samples));
+      fetch(&vm.baseline.log_mean, offsetof(Baseline, covariance) - offsetof(Baseline, log_mean));
       fetch(&vm.baseline.scaling, offsetof(Baseline, whitening));
-      fetch(&vm.rates, sizeof(VmState) - offsetof(VmState, rates));
       break;
-    case Portion::kModel: fetch(&vm.baseline.whitening, sizeof(Whitening)); break;
+    case Portion::kModel:
+      fetch(&vm.baseline.whitening, sizeof(Whitening));
+      if (const Pace pace = PaceOf(*next); pace.turn % kForestStride == 0) {
+        fetch(vm.baseline.forest.Quarter(pace.turn / kForestStride),
+              sizeof(Forest::Tree) * Forest::kTrees / Forest::kQuarters);
+      }
+      break;
     case Portion::kScores:
       fetch(&vm.baseline.scorer, sizeof(Scorer));
       fetch(&assessments[static_cast<std::size_t>(position[*next])], sizeof(Assessment));
@@ -408,6 +419,17 @@ float Engine::State::Shown(Feature f, float y) const {
   return origin > 0 ? origin * (Exp(y) - 1) : y;
 }
 
+Features Engine::State::Shown(const Features& y) const {
+  Features x;
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    Float8 origin;
+    __builtin_memcpy(&origin, schema.origin.data() + g * kLanes, sizeof origin);
+    const Float8 back = origin * (Exp(y.group[g]) - Broadcast(1));
+    x.group[g] = Select(origin > Broadcast(0), back, y.group[g]);
+  }
+  return x;
+}
+
 void Engine::State::NameNature(std::uint32_t slot, Time at) {
   VmState& vm = vms[slot];
   Assessment& a = Of(slot);
@@ -424,14 +446,20 @@ void Engine::State::NameNature(std::uint32_t slot, Time at) {
   // The longer window lags behind a steady climb by as long as that has lasted,
   // at the most by how much longer it is.
   const float minutes = std::clamp(static_cast<float>(signs.lasting.count()), 30.0f, 270.0f) / 60.0f;
-  for (std::size_t i = 0; i < kFeatureCount; ++i) {
-    const auto f = static_cast<Feature>(i);
-    signs.sigmas[i] = z[i];
-    signs.now[i] = Shown(f, vm.recent.y[i]);
-    signs.usual[i] = Shown(f, vm.baseline.scaling.center[i] + vm.baseline.season[i]);
-    signs.level[i] = Shown(f, vm.windows.level[0][i]);
-    signs.trend[i] = (signs.level[i] - Shown(f, vm.windows.level[1][i])) / minutes;
-  }
+  Features usual;
+  for (std::size_t g = 0; g < kGroups; ++g)
+    usual.group[g] = vm.baseline.scaling.center.group[g] + vm.baseline.season.group[g];
+  const Features level = Shown(vm.windows.level[0]), longer = Shown(vm.windows.level[1]);
+  Features trend;
+  for (std::size_t g = 0; g < kGroups; ++g) trend.group[g] = (level.group[g] - longer.group[g]) / Broadcast(minutes);
+  const auto put = [](const Features& from, std::array<float, kFeatureCount>& to) {
+    __builtin_memcpy(to.data(), from.group, sizeof to);
+  };
+  put(z, signs.sigmas);
+  put(Shown(vm.recent.y), signs.now);
+  put(Shown(usual), signs.usual);
+  put(level, signs.level);
+  put(trend, signs.trend);
   signs.vcpus = static_cast<float>(enrolments[slot].spec.vcpus);
   signs.most_cpu = vm.most_cpu;
   signs.sketch_evidence = std::max(a.evidence[static_cast<std::size_t>(Detector::kSketch)],

@@ -47,7 +47,9 @@ struct VmMemory {
 };
 
 // Owns the VmStates at stable addresses. Blocks grow from a few VMs, so that a
-// small node stays small, to 2 MiB, which the kernel can back with one page.
+// small node stays small, to 2 MiB, which the kernel is asked to back with one
+// page: a state spans four small ones, and a miss of the TLB for each costs as
+// much as the arithmetic of a detector.
 class VmStore {
  public:
   VmState& operator[](std::uint32_t slot) { return *states_[slot]; }
@@ -59,7 +61,10 @@ class VmStore {
   void Grow();
 
  private:
-  std::vector<std::unique_ptr<VmState[]>> blocks_;
+  struct Release {
+    void operator()(VmState* block) const;
+  };
+  std::vector<std::unique_ptr<VmState, Release>> blocks_;
   std::vector<VmState*> states_;
   std::vector<std::unique_ptr<VmMemory>> memories_;
   std::size_t left_ = 0;  // unused at the end of the last block

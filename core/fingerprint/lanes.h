@@ -38,10 +38,6 @@ inline void ToHalf(Float8 x, std::uint16_t* to) {
   const __m128i bits = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
   __builtin_memcpy(to, &bits, sizeof bits);
 }
-// Eight signed bytes as floats.
-inline Float8 FromBytes(const std::int8_t* from) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
-}
 inline std::uint16_t HalfOf(float x) {
   return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm256_cvtps_ph(_mm256_set1_ps(x), _MM_FROUND_TO_NEAREST_INT)));
 }

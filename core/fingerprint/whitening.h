@@ -24,11 +24,12 @@ struct Condensed {
 // Whitening by principal components with a ridge. Plain data of the VM that
 // holds it; costs an eigendecomposition to refresh and 40x40 to apply.
 struct alignas(64) Whitening {
-  // column[f][j]: feature f's part in component j, divided by that component's
-  // deviation, in units of scale[j]. Bytes: this is most of what a tick reads
-  // of a VM, and an axis that rests on some hundred samples is not known better
-  // than to the 254th part of its largest entry.
-  std::int8_t column[kFeatureCount][kFeatureCount]{};
+  // part[f / 2][j][f % 2]: feature f's part in component j, divided by that
+  // component's deviation, in units of scale[j]; two features beside each other
+  // for one multiply-add. Bytes: this is most of what a tick reads of a VM, and
+  // an axis that rests on some hundred samples is not known better than to the
+  // 254th part of its largest entry.
+  std::int8_t part[kFeatureCount / 2][kFeatureCount][2]{};
   Features scale;
   std::uint32_t leading = 0;  // 0: never refreshed
 

@@ -12,6 +12,8 @@ constexpr float kLeastPeaks = 8.0f;
 constexpr std::uint32_t kFitEvery = 16;
 // Rescale long before a float's 24 bits lose single samples.
 constexpr float kLargestIncrement = 1e4f;
+// Mean excesses above the tail's edge: a twentieth of an exponential tail.
+constexpr float kCutAt = 3.0f;
 constexpr float kPerLn = 0.4342944819f;  // 1 / ln 10
 
 std::size_t BinOf(float position) { return std::min(static_cast<std::size_t>(position), Calibration::kBins - 1); }
@@ -71,6 +73,12 @@ Calibration::Terms Calibration::Weigh(float value, float position, const Shape& 
 float Calibration::Evidence(float value, const Shape& shape) const {
   const Terms terms = Weigh(value, Position(Log(std::max(value, shape.lowest)), shape), shape);
   return terms.Evidence(Log(terms.argument));
+}
+
+float Calibration::Cut(float value, const Shape& shape) const {
+  if (samples() < kLeastPeaks) return value;
+  const float most = peaks_.edge + kCutAt * std::max(peaks_.scale, shape.least_scale * peaks_.edge);
+  return std::min(value, most);
 }
 
 void Calibration::Learn(float position, const Shape& shape, float weight) {

@@ -52,6 +52,9 @@ class Calibration {
   };
   // Of `value` against the history; nothing while the history is empty.
   Terms Weigh(float value, float position, const Shape& shape) const;
+  // The value, or where this history begins to doubt it if that is less: what is
+  // learnt from one wild value moves the tail by no more than it knows already.
+  float Cut(float value, const Shape& shape) const;
   // Adds the value at this position, accepted as usual; `weight` <= 1.
   void Learn(float position, const Shape& shape, float weight);
 

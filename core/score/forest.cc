@@ -92,20 +92,29 @@ class Grower {
 }  // namespace
 
 void CondensedPoint::Set(std::size_t i, float value) {
-  at[i] = static_cast<std::uint8_t>(std::lround(std::clamp(value * kSteps, -128.0f, 127.0f)) + 128);
+  const int step = _mm_cvtss_si32(_mm_set_ss(std::clamp(value * kSteps, -128.0f, 127.0f)));
+  at[i] = static_cast<std::uint8_t>(step + 128);
 }
 
+// All of a tree's questions are answered at once; what is left of the walk is
+// to follow the answers.
 float Forest::Walk(const CondensedPoint& point, std::uint32_t which) const {
-  std::uint32_t sum = 0;
-  for (std::size_t t = which % kQuarters; t < kTrees; t += kQuarters) {
-    const Tree& tree = trees[t];
-    std::size_t node = 0;
-    for (std::size_t d = 0; d < kDepth; ++d) {
-      node = 2 * node + 1 + (point.at[tree.input[node]] > tree.threshold[node] ? 1 : 0);
-    }
-    sum += tree.path[node - kInner];
-  }
+  const auto load = [](const std::array<std::uint8_t, 16>& from) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from.data()));
+  };
   constexpr std::size_t kWalked = kTrees / kQuarters;
+  const Tree* quarter = Quarter(which);
+  const __m128i inputs = load(point.at);
+  std::uint32_t sum = 0;
+  for (std::size_t t = 0; t < kWalked; ++t) {
+    const __m128i value = _mm_shuffle_epi8(inputs, load(quarter[t].input));
+    // Unsigned value <= threshold, hence the other bits go right.
+    const __m128i left = _mm_cmpeq_epi8(_mm_min_epu8(value, load(quarter[t].threshold)), value);
+    const auto right = ~static_cast<std::uint32_t>(_mm_movemask_epi8(left));
+    std::uint32_t node = 0;
+    for (std::size_t d = 0; d < kDepth; ++d) node = 2 * node + 1 + (right >> node & 1u);
+    sum += quarter[t].path[node - kInner];
+  }
   return static_cast<float>(sum) / (kSixteenths * static_cast<float>(kWalked));
 }
 
@@ -116,7 +125,8 @@ void Forest::Grow(std::span<const CondensedPoint> points, std::uint64_t seed) {
   std::uint64_t random = seed;
   std::array<CondensedPoint, kSample> chosen;
   for (CondensedPoint& p : chosen) p = points[Below(random, static_cast<std::uint32_t>(points.size()))];
-  Grower(trees[next], chosen, random).Node(0, 0, 0, kSample);
+  Tree& tree = trees[next % kQuarters * (kTrees / kQuarters) + next / kQuarters];
+  Grower(tree, chosen, random).Node(0, 0, 0, kSample);
   grown = static_cast<std::uint8_t>(std::min<std::size_t>(grown + 1u, kTrees));
   next = static_cast<std::uint8_t>((next + 1u) % kTrees);
 }

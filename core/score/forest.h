@@ -28,14 +28,15 @@ struct CondensedPoint {
 // Isolation Forest (Liu, Ting & Zhou, ICDM 2008) in small perfect trees that are
 // grown anew one after the other, so that it follows what it accepts (as Online
 // Isolation Forest does, Leveni et al., ICML 2024). Plain data of the VM that
-// holds it: 3 KiB, of which a tick walks a quarter.
+// holds it: 3 KiB, of which a tick walks a quarter. The trees of a quarter lie
+// together and are grown in turn with those of the others.
 struct Forest {
   static constexpr std::size_t kTrees = 64;
   static constexpr std::size_t kDepth = 4;
   static constexpr std::size_t kInner = (1u << kDepth) - 1;
   static constexpr std::size_t kLeaves = 1u << kDepth;
   static constexpr std::size_t kSample = 32;   // points a tree is grown from
-  static constexpr std::size_t kQuarters = 4;  // a walk takes in every fourth tree
+  static constexpr std::size_t kQuarters = 4;  // a walk takes in one of them
 
   struct Tree {
     std::array<std::uint8_t, 16> input{};
@@ -47,6 +48,7 @@ struct Forest {
   std::uint8_t next = 0;   // the one to be grown anew
 
   bool ready() const { return grown == kTrees; }
+  const Tree* Quarter(std::uint32_t which) const { return &trees[which % kQuarters * (kTrees / kQuarters)]; }
   // Mean path length of the trees of quarter `which` % 4.
   float Walk(const CondensedPoint& point, std::uint32_t which) const;
   // 2^(-path / c(kSample)), 0..1: above .5 is easier to isolate than most.

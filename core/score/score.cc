@@ -83,8 +83,21 @@ float Together(const std::array<float, kDetectorCount>& e) {
 
 }  // namespace
 
+void Scorer::LogsOfSmooth(float lowest) {
+  std::array<float, kPadded> values;
+  values.fill(lowest);
+  std::copy(smooth.begin(), smooth.end(), values.begin());
+  for (std::size_t i = 0; i < kPadded; i += kLanes) {
+    Float8 x;
+    __builtin_memcpy(&x, values.data() + i, sizeof x);
+    x = Log(Max(x, Broadcast(lowest)));
+    __builtin_memcpy(log_smooth.data() + i, &x, sizeof x);
+  }
+}
+
 Evidence Scorer::Judge(const Signs& signs, Millis interval) {
   const bool short_tick = interval < kShortTick;
+  const Calibration::Shape& statistic = short_tick ? kStatisticSeconds : kStatistic;
   for (std::size_t d = 0; d < kDetectorCount; ++d) {
     if ((signs.measured >> d & 1u) == 0) continue;
     const float raw = signs.value[d];
@@ -95,7 +108,23 @@ Evidence Scorer::Judge(const Signs& signs, Millis interval) {
     // What is over in seconds is not told for a minute.
     smooth[d] += (short_tick && clean < smooth[d] ? std::max(gain, kRelief) : gain) * (clean - smooth[d]);
     seen[d] = static_cast<std::uint16_t>(std::min<int>(seen[d] + 1, kOld));
-    evidence[d] = detector[d].Evidence(smooth[d], short_tick ? kStatisticSeconds : kStatistic);
+  }
+  LogsOfSmooth(statistic.lowest);
+  // Logarithms of all detectors at once, eight to a vector.
+  std::array<Calibration::Terms, kPadded> terms{};
+  for (std::size_t d = 0; d < kDetectorCount; ++d) {
+    if ((signs.measured >> d & 1u) == 0) continue;
+    terms[d] = detector[d].Weigh(smooth[d], Calibration::Position(log_smooth[d], statistic), statistic);
+  }
+  std::array<float, kPadded> logs;
+  for (std::size_t i = 0; i < kPadded; i += kLanes) {
+    Float8 argument;
+    for (std::size_t k = 0; k < kLanes; ++k) argument[k] = terms[i + k].argument;
+    argument = Log(argument);
+    __builtin_memcpy(logs.data() + i, &argument, sizeof argument);
+  }
+  for (std::size_t d = 0; d < kDetectorCount; ++d) {
+    if ((signs.measured >> d & 1u) != 0) evidence[d] = terms[d].Evidence(logs[d]);
   }
   Evidence result;
   result.detector = evidence;
@@ -124,8 +153,9 @@ void Scorer::Learn(const Signs& signs, float weight, bool flagged, bool adapt, M
   episode = flagged ? static_cast<std::uint16_t>(std::min<int>(episode + 1, kOld)) : std::uint16_t{0};
   for (std::size_t d = 0; d < kDetectorCount && !flagged; ++d) {
     if ((signs.measured >> d & 1u) == 0) continue;
-    const float position = Calibration::Position(Log(std::max(smooth[d], statistic.lowest)), statistic);
-    detector[d].Learn(position, statistic, weight);
+    const float value = short_tick ? detector[d].Cut(smooth[d], statistic) : smooth[d];
+    const float log = value < smooth[d] ? Log(std::max(value, statistic.lowest)) : log_smooth[d];
+    detector[d].Learn(Calibration::Position(log, statistic), statistic, weight);
   }
   // An episode is one thing that happened, however many ticks it has: all of
   // them, and what it is about would soon be usual.
@@ -135,7 +165,8 @@ void Scorer::Learn(const Signs& signs, float weight, bool flagged, bool adapt, M
     temper = std::clamp(temper * (1.0f - kControlGain * excess), kLeastTemper, kMostTemper);
   }
   const Calibration::Shape& shape = short_tick ? kFusedSeconds : kFused;
-  fused.Learn(Calibration::Position(Log(std::max(fused_now, shape.lowest)), shape), shape,
+  const float value = short_tick ? fused.Cut(fused_now, shape) : fused_now;
+  fused.Learn(Calibration::Position(Log(std::max(value, shape.lowest)), shape), shape,
               short_tick && calibrated_now >= kAlarm ? kUnusualSeconds : 1.0f);
 }
 

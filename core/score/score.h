@@ -23,6 +23,7 @@ enum class Detector : std::uint8_t {
   kSudden,       // whitened distance over a few ticks only
 };
 inline constexpr std::size_t kDetectorCount = 11;
+inline constexpr std::size_t kPadded = 16;  // whole vectors
 constexpr std::uint32_t Bit(Detector d) { return 1u << static_cast<unsigned>(d); }
 
 // One tick's statistics; those not measured in it keep what they said last.
@@ -62,7 +63,8 @@ struct Scorer {
   float temper = 1;  // evidence is multiplied with it: above 1 when alarms are rarer than stated
   float fused_now = 0;
   float calibrated_now = 0;
-  std::uint16_t episode = 0;  // ticks of the one under way
+  std::uint16_t episode = 0;                // ticks of the one under way
+  std::array<float, kPadded> log_smooth{};  // of the last Judge, for the Learn after it
 
   // Enough history for evidence to mean something.
   bool ready() const { return fused.samples() >= 10; }
@@ -74,6 +76,9 @@ struct Scorer {
   // promise rates it does not keep; of an episode (`flagged`) only the first
   // tick does. `adapt`: the long-run rate is controlled.
   void Learn(const Signs& signs, float weight, bool flagged, bool adapt, Millis interval);
+
+ private:
+  void LogsOfSmooth(float lowest);
 };
 
 inline constexpr Millis kShortTick{10'000};

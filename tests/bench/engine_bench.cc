@@ -70,6 +70,9 @@ struct Random {
   }
 };
 
+// VMs that share a baseline behave alike.
+constexpr std::uint32_t kKinds = 64;
+
 void Advance(Frame& frame, Time now, Random& random) {
   for (VmSample& sample : frame.samples) {
     sample.sampled_at = now;
@@ -81,11 +84,36 @@ void Advance(Frame& frame, Time now, Random& random) {
       if (kFeatures[f].kind == Kind::kGauge) {
         raw = 4e8 * jitter;
       } else {
-        raw += 1e4 * load * jitter * static_cast<double>(1 + static_cast<std::uint32_t>(sample.vm) % 7);
+        raw += 1e4 * load * jitter * static_cast<double>(1 + static_cast<std::uint32_t>(sample.vm) % kKinds % 7);
       }
     }
   }
 }
+
+// Bytes of a settled VM that a tick reads or writes, added up from what it works
+// on: most ticks, one in kHeavyStride, and the mean.
+struct Touched {
+  std::size_t most, heavy;
+  double Mean() const {
+    return static_cast<double>(most) + static_cast<double>(heavy - most) / static_cast<double>(kHeavyStride);
+  }
+};
+constexpr Touched kTouched = [] {
+  constexpr std::size_t kEachTick =
+      6;  // of the calibrations: distance, sudden, residual, innovation, forest, all together
+  constexpr std::size_t kBefore = sizeof(Scaling) + sizeof(Innovation) + 3 * sizeof(Features) + kFeatureCount;
+  constexpr std::size_t kScores =
+      kEachTick * sizeof(Calibration) + sizeof(Scorer) - (kDetectorCount + 1) * sizeof(Calibration);
+  constexpr std::size_t kForest = sizeof(Forest::trees) / Forest::kQuarters / kForestStride;
+  constexpr std::size_t kWindows = sizeof(Windows) / 3 / 2 + sizeof(Windows) / 3 / 8 + sizeof(Windows) / 3 / 32;
+  constexpr std::size_t kRest = 2 * 64 + sizeof(VmState) - offsetof(VmState, demand);
+  const std::size_t most = kBefore + sizeof(Whitening) + kScores + kForest + sizeof(Rates) + sizeof(Recent) + kWindows +
+                           kRest + sizeof(Assessment);
+  const std::size_t heavy = most + (kDetectorCount + 1 - kEachTick) * sizeof(Calibration) + sizeof(Features) +
+                            sizeof(Loda) + sizeof(OneClass) + sizeof(Covariance) + 2 * sizeof(Features) +
+                            sizeof(CondensedPoint);
+  return Touched{most, heavy};
+}();
 
 struct Timing {
   double median = 0;  // seconds a tick
@@ -169,7 +197,7 @@ const std::vector<std::string>& Settled() {
   static const std::vector<std::string> blobs = [] {
     Engine engine;
     Frame frame;
-    frame.samples.resize(64);
+    frame.samples.resize(kKinds);
     for (std::size_t i = 0; i < frame.samples.size(); ++i)
       frame.samples[i].vm = engine.Enrol(Spec(i, Mode::kObserve)).value();
     Random random{1};
@@ -212,14 +240,22 @@ void Score(std::size_t vms, int ticks) {
       allocated += allocations.load() - before;
     }
   }
-  std::size_t scored = 0;
-  for (const Assessment& a : engine.assessments()) scored += a.score.has_value();
+  std::size_t scored = 0, explained = 0, deviating = 0;
+  for (const Assessment& a : engine.assessments()) {
+    scored += a.score.has_value();
+    explained += a.top_count > 0;
+    deviating += a.state == State::kDeviating;
+  }
   const Timing t = Summary(seconds);
   const auto n = static_cast<double>(vms);
   std::printf("score: %zu distinct VMs (%zu scored), %zu features, %zu B state + %zu B assessment each, %d ticks\n",
               vms, scored, kFeatureCount, sizeof(VmState), sizeof(Assessment), ticks);
   std::printf("  tick          %8.3f us/VM   %6.2f M VM-ticks/s   (worst tick %.3f us/VM)\n", t.median / n * 1e6,
               n / t.median / 1e6, t.worst / n * 1e6);
+  std::printf("  of these      %.1f %% explained in the last tick, %.2f %% deviating\n",
+              100.0 * static_cast<double>(explained) / n, 100.0 * static_cast<double>(deviating) / n);
+  std::printf("  touched       %8.0f B per tick and VM (%zu in most, %zu in one of %u)\n", kTouched.Mean(),
+              kTouched.most, kTouched.heavy, kHeavyStride);
   std::printf("  allocations   %llu in %d ticks\n", static_cast<unsigned long long>(allocated), ticks);
   std::printf("  memory floor  %8.3f us/VM   (reading and writing the same bytes)\n", MemoryFloor(vms) / n * 1e6);
   std::printf("  textbook way  %8.3f us/VM\n", TextbookPerVm() * 1e6);

@@ -133,13 +133,20 @@ def calm():
 # ---- the node's files ----------------------------------------------------
 
 
+FOLDERS = {}  # of the pods that were running when last looked
+
+
 def pod_folders(name):
-    """The launcher pod's directory in every hierarchy."""
+    """The launcher pod's directory in every hierarchy; looked for again only once one is gone, so that a quota can be read often."""
+    known = FOLDERS.get(name)
+    if known and all(folder.is_dir() for folder in known):
+        return known
     uid = up.launcher_of(name)["metadata"]["uid"]
     found = []
     for top in machine.cgroup_directories():
         found += [Path(folder) for folder, _, _ in os.walk(top) if folder.endswith((f"pod{uid}", f"pod{uid.replace('-', '_')}.slice"))]
     assert found, f"no cgroup of {name}"
+    FOLDERS[name] = found
     return found
 
 

@@ -21,12 +21,6 @@ def bystander_before():
     return scene.knobs(scene.BYSTANDER)
 
 
-# Known to fail since guests boot with whorl-guest: the CPU it takes for its first twenty seconds is a sixth of a two-minute baseline,
-# and being busy is then not unusual enough within 30 s (docs/reference/benchmarks.md, "Live"). Still run, so that its passing is seen.
-YOUNG = pytest.mark.xfail(strict=False, reason="a two-minute baseline that holds the guest's boot")
-
-
-@YOUNG
 def test_a_busy_guest_is_noticed_helped_and_everything_is_given_back(learnt, bystander_before):
     # Without loans first, to have something to compare with.
     with scene.policy(pause="Hold"):
@@ -121,7 +115,6 @@ def test_the_guest_that_is_not_enrolled_keeps_every_byte(learnt, bystander_befor
         time.sleep(0.25)
 
 
-@YOUNG
 def test_the_demo_tells_a_true_story(learnt):
     import subprocess
 

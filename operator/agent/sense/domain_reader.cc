@@ -219,6 +219,11 @@ std::string DomainReader::Trouble(const std::string& pod_uid) const {
   return vm == vms_.end() ? "not watched" : vm->second.trouble;
 }
 
+void DomainReader::Rest(bool rest) {
+  const std::lock_guard lock(mu_);
+  if (std::exchange(rests_, rest) && !rest) wake_.notify_all();
+}
+
 void DomainReader::CutIfStuck() {
   std::string pod;
   {
@@ -244,12 +249,13 @@ void DomainReader::Run(const std::stop_token& stop) {
     auto due = vms_.end();
     Millis wait = options_.period;
     for (auto vm = vms_.begin(); vm != vms_.end(); ++vm) {
+      if (rests_) break;
       if (vm->second.due <= now && (due == vms_.end() || vm->second.due < due->second.due)) due = vm;
       wait = std::min(wait, std::max(vm->second.due - now, Millis{0}));
     }
     if (due == vms_.end()) {
       wake_.wait_for(lock, stop, std::max(wait, Millis{50}), [&] {
-        return std::any_of(vms_.begin(), vms_.end(), [](const auto& vm) { return vm.second.due <= Now(); });
+        return !rests_ && std::any_of(vms_.begin(), vms_.end(), [](const auto& vm) { return vm.second.due <= Now(); });
       });
       continue;
     }

@@ -40,6 +40,9 @@ class DomainReader {
   std::optional<DomainStats> Take(const std::string& pod_uid);
   // Why there is no answer; empty when there is one.
   std::string Trouble(const std::string& pod_uid) const;
+  // While true no question is begun: QEMU reads one byte by one, a thousand system
+  // calls that a window of counting would take for the VM's own. Call each tick.
+  void Rest(bool rest);
   // Cuts the connection of a VM whose libvirt is out of patience. Call each tick.
   void CutIfStuck();
 
@@ -69,6 +72,7 @@ class DomainReader {
   std::string asking_;                                // pod of the call in progress
   std::optional<Millis> asking_since_;
   Millis dirty_due_{0};
+  bool rests_ = false;
   std::jthread thread_;
 };
 

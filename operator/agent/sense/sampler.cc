@@ -7,6 +7,7 @@ namespace {
 
 // A scan reads the name of every process of the node: not each second.
 constexpr Millis kLookAgain{2000};
+constexpr Millis kFirstQuestions{2000};
 constexpr std::size_t kScratchBytes = 65536;
 
 }  // namespace
@@ -27,6 +28,7 @@ const std::vector<VmReading>& Sampler::Tick(const std::vector<std::string>& pods
   const auto now = clock_.Monotonic();
   if (syscalls_ != nullptr) {
     syscalls_->Tick(now, std::any_of(vms_.begin(), vms_.end(), [](const auto& vm) { return vm.second.sensor.kvm(); }));
+    if (domains_ != nullptr) domains_->Rest(syscalls_->Quiet(now));
   }
   readings_.resize(vms_.size());
   std::size_t count = 0;
@@ -116,6 +118,8 @@ void Sampler::Find(const std::vector<std::string>& pods) {
     }
   }
   if (changed && domains_ != nullptr) {
+    // The first questions to a libvirt are many.
+    if (syscalls_ != nullptr) syscalls_->PutOff(now + kFirstQuestions);
     std::vector<VmPlace> places;
     places.reserve(vms_.size());
     for (const auto& [uid, vm] : vms_) places.push_back(vm.sensor.place());

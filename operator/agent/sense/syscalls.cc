@@ -5,6 +5,8 @@ namespace {
 
 // A tick comes a little early or late; a window counts as over within this.
 constexpr Millis kSlack{100};
+// A tick and its slack: what is begun after the last tick before a window may last into it.
+constexpr Millis kAhead{1100};
 
 }  // namespace
 
@@ -55,6 +57,11 @@ void SyscallSampler::Tick(Millis now, bool exits) {
     source_.Detach();
   }
   if (!opened_ && !slots_.empty() && now + kSlack >= next_ && !Begin(now)) next_ = now + duty_.period;
+}
+
+bool SyscallSampler::Quiet(Millis now) const {
+  if (always() || slots_.empty()) return false;
+  return opened_ || next_ - now <= kAhead;
 }
 
 bool SyscallSampler::Begin(Millis now) {

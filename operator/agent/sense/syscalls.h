@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -78,6 +79,10 @@ class SyscallSampler {
   void Put(std::uint32_t slot, bool kvm, Reading& reading) const;
   // The sketch of the window that ended with this tick; null when none did.
   const SketchCounts* Sketch(std::uint32_t slot) const;
+  // A window is open that ends, or opens before long: nobody should cause calls now.
+  bool Quiet(Millis now) const;
+  // No window opens before; what is open stays so.
+  void PutOff(Millis until) { next_ = std::max(next_, until); }
   const std::string& trouble() const { return trouble_; }
 
  private:

@@ -358,6 +358,60 @@ TEST_F(EngineTest, AMissingFamilyIsScoredOnTheOthers) {
   EXPECT_EQ(world.Of(db).state, State::kDeviating);
 }
 
+// A window of system calls stands for the seconds until the next one: a single odd one is not ten odd seconds.
+TEST_F(EngineTest, WhatIsSeenNowAndThenMustBeSeenTwice) {
+  const auto alarms_after = [](int odd_windows) {
+    NodeWorld here;
+    auto& db = here.Add(SpecOf("db-1"), 1);
+    double more = 0;
+    bool was_open = false;
+    int episodes = 0, windows = 0;
+    for (int i = 0; i < 260; ++i) {
+      here.now += Seconds{1};
+      VmSample sample = db.Second(here.now);
+      // One window of a second in ten instead of three.
+      if (i % 10 != 0) sample.valid = FeatureMask{sample.valid.bits() & ~test::kSyscalls};
+      if (i >= 180 && i % 10 == 0 && windows++ < odd_windows) more += 10 * 1500;
+      sample.raw[static_cast<std::size_t>(Feature::kSyscallsIo)] += more;
+      here.frame.samples = {sample};
+      here.engine.Tick(here.now, here.frame);
+      const bool open = here.Of(db).state == State::kDeviating;
+      episodes += open && !was_open;
+      was_open = open;
+    }
+    return episodes;
+  };
+  EXPECT_EQ(alarms_after(1), 0);
+  EXPECT_EQ(alarms_after(6), 1);
+}
+
+// An idle guest of two minutes' acquaintance that begins to compute: noticed in seconds, and the time until
+// the alarm has not taught that it is usual.
+TEST_F(EngineTest, AYoungBaselineNoticesARunawayAndLetsItGoWhenItIsOver) {
+  auto& db = world.Add(SpecOf("db-1"), 7);
+  db.demand = 8;
+  db.noise = 0.3;
+  world.Run(125);
+  ASSERT_TRUE(world.Of(db).score);
+  db.demand = 540;
+  int noticed = 0;
+  for (int i = 1; i <= 60; ++i) {
+    world.Second();
+    if (!noticed && world.Of(db).state == State::kDeviating) noticed = i;
+  }
+  EXPECT_GT(noticed, 0);
+  EXPECT_LE(noticed, 10);
+  EXPECT_EQ(world.Of(db).state, State::kDeviating);
+  EXPECT_GE(*world.Of(db).score, 80);
+  db.demand = 8;
+  int calm = 0;
+  for (int i = 1; i <= 120 && !calm; ++i) {
+    world.Second();
+    if (world.Of(db).state == State::kNormal) calm = i;
+  }
+  EXPECT_GT(calm, 0);
+}
+
 TEST_F(EngineTest, ANeighbourWhoIsMadeToWaitIsNotTheOneWhoDeviates) {
   int neighbours = 0, missed = 0;
   for (std::uint64_t seed = 0; seed < 30; ++seed) {

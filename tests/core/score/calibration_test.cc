@@ -79,6 +79,26 @@ TEST(Calibration, ForgetsSlowlyAndCountsWhatItStillKnows) {
   EXPECT_LT(c.Evidence(9, kShape), 0.5);
 }
 
+TEST(Calibration, AWildValueIsCutToWhatTheHistoryCanImagine) {
+  std::mt19937 random(14);
+  std::gamma_distribution<float> usual(12.0f, 0.4f);
+  Calibration c;
+  EXPECT_EQ(c.Cut(70, kShape), 70);  // nothing is known yet
+  for (int i = 0; i < 300; ++i) Learn(c, usual(random));
+  EXPECT_EQ(c.Cut(5, kShape), 5);
+  const float before = c.Evidence(40, kShape);
+  Calibration wild = c, cut = c;
+  for (int i = 0; i < 5; ++i) {
+    Learn(wild, 40);
+    Learn(cut, cut.Cut(40, kShape));
+  }
+  EXPECT_LT(wild.Evidence(40, kShape), 0.5f * before);
+  EXPECT_GT(cut.Evidence(40, kShape), 0.7f * before);
+  // What stays becomes usual all the same.
+  for (int i = 0; i < 400; ++i) Learn(cut, cut.Cut(40, kShape));
+  EXPECT_LT(cut.Evidence(40, kShape), 1.0f);
+}
+
 TEST(Calibration, WhatIsNoNumberBecomesNoEvidenceOfAnything) {
   Calibration c;
   for (int i = 0; i < 100; ++i) Learn(c, 3);

@@ -72,6 +72,34 @@ TEST(SyscallSampler, RatesFromWindowsAreUnbiased) {
   }
 }
 
+// For whoever must not be counted: libvirt is asked neither in a window nor in the tick before it.
+TEST(SyscallSampler, SaysWhenNobodyShouldCauseCalls) {
+  FakeSource source;
+  SyscallSampler sampler(source, {Millis{1000}, Millis{5000}});
+  EXPECT_FALSE(sampler.Quiet(Millis{0})) << "nobody is watched";
+  ASSERT_TRUE(sampler.Watch(kCgroup, Millis{0}));
+  for (int second = 0; second < 20; ++second) {
+    sampler.Tick(Millis{second * 1000});
+    EXPECT_EQ(sampler.Quiet(Millis{second * 1000}), second % 5 == 0 || second % 5 == 4) << second;
+  }
+  // Never closed, it would keep them waiting for ever.
+  SyscallSampler always(source, {Millis{1000}, Millis{1000}});
+  ASSERT_TRUE(always.Watch(kCgroup, Millis{0}));
+  always.Tick(Millis{0});
+  EXPECT_FALSE(always.Quiet(Millis{0}));
+}
+
+TEST(SyscallSampler, AWindowCanBePutOff) {
+  FakeSource source;
+  SyscallSampler sampler(source, {Millis{1000}, Millis{5000}});
+  ASSERT_TRUE(sampler.Watch(kCgroup, Millis{0}));
+  sampler.PutOff(Millis{3000});
+  for (int second = 0; second < 5; ++second) {
+    sampler.Tick(Millis{second * 1000});
+    EXPECT_EQ(source.attached_, second == 3) << second;
+  }
+}
+
 TEST(SyscallSampler, IsDetachedBetweenWindows) {
   FakeSource source;
   SyscallSampler sampler(source, {Millis{1000}, Millis{5000}});
