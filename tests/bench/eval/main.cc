@@ -7,6 +7,7 @@
 
 #include "tests/bench/eval/alarms.h"
 #include "tests/bench/eval/anomaly.h"
+#include "tests/bench/eval/demand.h"
 #include "tests/bench/eval/engine_scorer.h"
 #include "tests/bench/eval/syscalls.h"
 
@@ -79,6 +80,30 @@ void AddSyscallsVerb(CLI::App& app, whorl::Status& status) {
   verb->callback([options, &status] { status = RunSyscalls(*options, std::cout, std::cerr); });
 }
 
+void AddDemandVerbs(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<DemandOptions>();
+  CLI::App* verb =
+      app.add_subcommand("demand",
+                         "Forecasts of VMs' CPU: unused core-hours saved against VPA's p95 + 15 % at equal "
+                         "deficit, coverage of P95, what the GRU adds");
+  const char* folder = "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand";
+  verb->add_option("--data", options->data, folder)->required();
+  verb->add_option("--set", options->set, "Only this set; without it both")
+      ->check(CLI::IsMember({"azure", "bitbrains"}));
+  verb->add_flag("--held-out", options->held_out, "Only the third of the VMs that train-demand leaves out");
+  verb->add_flag("--json", options->json, "JSON lines: one per VM, then \"vm\":\"*\" per set");
+  verb->callback([options, &status] { status = RunDemand(*options, std::cout, std::cerr); });
+
+  auto train = std::make_shared<TrainDemandOptions>();
+  CLI::App* training =
+      app.add_subcommand("train-demand", "Trains the GRU of the demand model on two thirds of the VMs");
+  training->add_option("--data", train->data, folder)->required();
+  training->add_option("--out", train->out, "Where the weights go, as core/demand/gru_weights.inc")->required();
+  training->add_option("--seed", train->seed, "The same seed gives the same bytes")->capture_default_str();
+  training->add_option("--steps", train->steps, "Minibatches of 32 windows")->capture_default_str();
+  training->callback([train, &status] { status = RunTrainDemand(*train, std::cerr); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,6 +113,7 @@ int main(int argc, char** argv) {
   AddAnomalyVerb(app, status);
   AddAlarmsVerb(app, status);
   AddSyscallsVerb(app, status);
+  AddDemandVerbs(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   std::cerr << "whorl-eval: " << status.error().message << '\n';
