@@ -8,6 +8,7 @@
 #include "tests/bench/eval/alarms.h"
 #include "tests/bench/eval/anomaly.h"
 #include "tests/bench/eval/engine_scorer.h"
+#include "tests/bench/eval/replay.h"
 #include "tests/bench/eval/syscalls.h"
 
 namespace {
@@ -42,6 +43,16 @@ void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
     const auto scorer = MakeEngineScorer({});
     status = RunAnomaly(*options, *scorer, std::cout, std::cerr);
   });
+}
+
+void AddReplayVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<ReplayOptions>();
+  CLI::App* verb = app.add_subcommand("replay",
+                                      "A node's recorded hours (whorl-controller --record) lived through again: is "
+                                      "every score and plan the same, byte for byte?");
+  verb->add_option("--recording", options->recording, "NODE-TIME.whorlrec")->required()->check(CLI::ExistingFile);
+  verb->add_flag("--json", options->json, "JSON lines: one per VM, then one for the node");
+  verb->callback([options, &status] { status = RunReplay(*options, std::cout, std::cerr); });
 }
 
 void AddAlarmsVerb(CLI::App& app, whorl::Status& status) {
@@ -88,6 +99,7 @@ int main(int argc, char** argv) {
   AddAnomalyVerb(app, status);
   AddAlarmsVerb(app, status);
   AddSyscallsVerb(app, status);
+  AddReplayVerb(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   std::cerr << "whorl-eval: " << status.error().message << '\n';
