@@ -177,18 +177,25 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
     const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
     return ca != cb ? ca < cb : a < b;
   });
+  // Lenders are used up in order, and each pair meets once: only a loan that was
+  // open before this tick can be one to enlarge.
+  const auto before = loans_.size();
+  std::size_t next = 0;
   for (const std::uint32_t borrower : borrowers_) {
     // Replacing a loan that its lender shrank is opening one, too.
     if (!members[borrower].may_borrow) continue;
-    for (const std::uint32_t lender : lenders_) {
+    while (want_[borrower] - held_[borrower] >= kLeastLoan) {
+      while (next < lenders_.size() && supply_[lenders_[next]] - out_[lenders_[next]] < kLeastLoan) ++next;
+      if (next == lenders_.size()) return;
+      const std::uint32_t lender = lenders_[next];
       const std::int64_t amount = std::min(want_[borrower] - held_[borrower], supply_[lender] - out_[lender]);
-      if (amount < kLeastLoan) continue;
       held_[borrower] += amount;
       out_[lender] += amount;
       const std::uint32_t from = members[lender].vm, to = members[borrower].vm;
-      const auto open = std::find_if(loans_.begin(), loans_.end(),
-                                     [&](const OpenLoan& l) { return l.lender == from && l.borrower == to; });
-      if (open != loans_.end()) {
+      const auto end = loans_.begin() + static_cast<std::ptrdiff_t>(before);
+      const auto open =
+          std::find_if(loans_.begin(), end, [&](const OpenLoan& l) { return l.lender == from && l.borrower == to; });
+      if (open != end) {
         open->amount += amount;
       } else {
         loans_.push_back({next_id_++, from, to, amount, now_ms, now_ms + members[lender].quantum_ms});
