@@ -127,7 +127,8 @@ class Ours {
       m.lendable_fraction = 1;
       m.quantum_ms = kPeriodMs;
       m.need = static_cast<std::int64_t>(std::ceil(forecast_[i].Quantile(low)));
-      m.may_borrow = m.may_renew = static_cast<int>(i) != runaway_;
+      // What it lends it goes on lending: its neighbours live on it.
+      m.may_borrow = static_cast<int>(i) != runaway_;
     }
     entitlements_.Compute(members, std::vector<double>(kNodeSize, 1.0), static_cast<std::int64_t>(capacity), shares_);
     ledger_.Lend(members, shares_, now_ms_ += kPeriodMs, true);
@@ -233,7 +234,7 @@ std::array<double, kNames.size()> Compare(const Node& node, double capacity) {
   const Grid& d = node.demand;
   Ours ours;
   Row mean = d[0], variance{};
-  std::array<std::vector<double>, kNodeSize> history;  // sorted, of the last eight days
+  std::array<std::vector<double>, kNodeSize> history;  // all that was seen so far
   Row vpa90{}, vpa95{}, recent{}, hourly{};
   for (std::size_t t = 0; t < d.size(); ++t) {
     if (t >= kWarm) {
@@ -381,7 +382,8 @@ std::vector<Node> MakeNodes(const std::vector<Series>& all) {
           float most = 0;
           for (std::size_t r = 0; r < s.rows(); ++r) most = std::max(most, s.Value(r, 0));
           // Shares of the VM's size; where the trace does not know it, of its highest use.
-          const double unit = s.set == "azure" ? kSize / 100 : most > 0 ? kSize / static_cast<double>(most) : 0;
+          const bool percent = s.set == "azure" || s.set == "bitbrains_rnd";
+          const double unit = percent ? kSize / 100 : most > 0 ? kSize / static_cast<double>(most) : 0;
           double value = 0;
           for (std::size_t r = 0; r < rows; ++r) {
             if (!std::isnan(s.Value(r, 0))) value = std::min(kSize, unit * static_cast<double>(s.Value(r, 0)));
@@ -398,8 +400,12 @@ std::vector<Node> MakeNodes(const std::vector<Series>& all) {
 }  // namespace
 
 Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::ostream& log) {
-  const auto all = ReadDemandFolder(options.data);
-  if (!all) return Fail(all.error());
+  auto several = ReadResourceFolder(options.data);
+  if (!several) return Fail(several.error());
+  auto all = ReadDemandFolder(options.data);
+  if (!all && (all.error().code != Code::kNotFound || several->empty())) return Fail(all.error());
+  if (!all) all.emplace();
+  for (Series& one : *several) all->push_back(std::move(one));
   const std::vector<Node> nodes = MakeNodes(*all);
   if (nodes.empty()) {
     return Fail(Code::kInvalid,
