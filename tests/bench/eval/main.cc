@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/bench/eval/alarms.h"
+#include "tests/bench/eval/allocation.h"
 #include "tests/bench/eval/anomaly.h"
 #include "tests/bench/eval/engine_scorer.h"
 #include "tests/bench/eval/replay.h"
@@ -90,6 +91,18 @@ void AddSyscallsVerb(CLI::App& app, whorl::Status& status) {
   verb->callback([options, &status] { status = RunSyscalls(*options, std::cout, std::cerr); });
 }
 
+void AddAllocationVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<AllocationOptions>();
+  CLI::App* verb = app.add_subcommand("allocation",
+                                      "Nodes of 16 recorded VMs under hard partitions: unmet demand of the shipping "
+                                      "partition and of nine others, victims of a runaway, and whether lying pays");
+  verb->add_option("--data", options->data,
+                   "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
+      ->required();
+  verb->add_flag("--json", options->json, "JSON lines: one per set and capacity");
+  verb->callback([options, &status] { status = RunAllocation(*options, std::cout, std::cerr); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -100,6 +113,7 @@ int main(int argc, char** argv) {
   AddAlarmsVerb(app, status);
   AddSyscallsVerb(app, status);
   AddReplayVerb(app, status);
+  AddAllocationVerb(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   std::cerr << "whorl-eval: " << status.error().message << '\n';
