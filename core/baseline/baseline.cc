@@ -14,8 +14,8 @@ constexpr std::uint32_t kFirstRefresh = 20;
 constexpr std::uint32_t kSettled = 256;
 
 // What is suspicious teaches a third; what is inside an episode a tenth where a
-// sample is minutes, and nothing where it is a second, unless it has calmed down
-// again: what an episode has left behind becomes usual, or it would never end.
+// sample is minutes, and nothing where it is a second, unless it is below the
+// alarm again: what an episode has left behind becomes usual, or it would never end.
 constexpr float kSuspiciousGate = 0.3f;
 constexpr float kFlaggedGate = 0.1f;
 // Scores of what is suspicious enter the detectors' histories with less.
@@ -219,7 +219,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   }
 
   const bool suspicious = far || (outcome.judged && outcome.evidence.fused >= kSuspicious);
-  const bool calm = !suspicious && !slow_samples;
+  const bool calm = !slow_samples && (!suspicious || outcome.evidence.calibrated < now.alarm);
   float gate = now.flagged && !calm ? (slow_samples ? kFlaggedGate : 0.0f)
                : now.flagged        ? kSuspiciousGate
                : far                ? kFlaggedGate
@@ -233,7 +233,10 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
     // Seconds of an episode are not taken for usual. Where a sample is minutes, an
     // episode is a part of how the VM is, and left out it would be told too often.
     const bool apart = now.flagged && !slow_samples && !calm && generous == 0;
-    const float scores = slow_samples ? gate : suspicious ? kSuspiciousScores : 1.0f;
+    const float scores = slow_samples                ? gate
+                         : now.flagged && suspicious ? kSuspiciousGate
+                         : suspicious                ? kSuspiciousScores
+                                                     : 1.0f;
     scorer.Learn(signs, scores, apart, now.adaptive && learnt, interval());
     if (gate >= 1.0f) {
       loda.Learn(place);

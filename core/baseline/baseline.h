@@ -57,6 +57,7 @@ struct Circumstances {
   const Schema* schema = &LiveSchema();
   Pace pace;
   bool flagged = false;  // inside an episode; its scores are not taken for usual
+  float alarm = 0;       // evidence from which on there is one; below it an episode is calming down
   bool adaptive = true;  // keep the long-run rate of alarms by adaptive control
 };
 

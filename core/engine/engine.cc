@@ -36,6 +36,9 @@ constexpr double kBonusSeconds = 600;
 constexpr float kPriorHours = 24;
 constexpr float kPriorSamples = 20;
 
+// Of a score of 100; see ScoreOf.
+constexpr float kEvidencePerPoint = 0.06f;
+
 constexpr std::size_t kCacheLine = 64;
 // Below this nobody asks why.
 constexpr std::uint8_t kExplainFrom = 20;
@@ -327,7 +330,8 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
     if (vm.has_cohort && pace.heavy) scaled.cohort_distance = memory.cohort.Distance(scaled.y, scaled.valid);
     vm.recent.Push(scaled.y, features.valid);
     vm.windows.Push(scaled.y, features.valid, vm.baseline.samples, vm.baseline.interval());
-    const Circumstances circumstances{vm.goal, &schema, pace, vm.episode.open, vm.adaptive};
+    const float alarm = static_cast<float>(vm.threshold) * kEvidencePerPoint;
+    const Circumstances circumstances{vm.goal, &schema, pace, vm.episode.open, alarm, vm.adaptive};
     outcome = vm.baseline.Observe(scaled, circumstances, memory.baseline);
     if (outcome.finished) {
       vm.threshold = ThresholdFor(enrolments[slot].spec.policy.false_episodes_per_week, vm.baseline.interval());

@@ -17,18 +17,19 @@ static_assert(std::is_trivially_destructible_v<VmState>);
 
 }  // namespace
 
-void VmStore::Release::operator()(VmState* block) const { ::operator delete(block, std::align_val_t{kHugePage}); }
+void VmStore::Release::operator()(VmState* block) const { ::operator delete(block, std::align_val_t{alignment}); }
 
 void VmStore::Grow() {
   if (left_ == 0) {
     left_ = std::clamp(states_.size(), kFirstBlock, kLargestBlock);
-    void* memory =
-        ::operator new(left_ == kLargestBlock ? kHugePage : left_ * sizeof(VmState), std::align_val_t{kHugePage});
+    const bool whole = left_ == kLargestBlock;
+    const std::size_t alignment = whole ? kHugePage : alignof(VmState);
+    void* memory = ::operator new(whole ? kHugePage : left_ * sizeof(VmState), std::align_val_t{alignment});
     // A kernel that has none to give backs it with small pages.
-    if (left_ == kLargestBlock) static_cast<void>(::madvise(memory, kHugePage, MADV_HUGEPAGE));
+    if (whole) static_cast<void>(::madvise(memory, kHugePage, MADV_HUGEPAGE));
     next_ = static_cast<VmState*>(memory);
     std::uninitialized_value_construct_n(next_, left_);
-    blocks_.emplace_back(next_);
+    blocks_.emplace_back(next_, Release{alignment});
   }
   states_.push_back(next_++);
   memories_.push_back(std::make_unique<VmMemory>());

@@ -62,6 +62,7 @@ class VmStore {
 
  private:
   struct Release {
+    std::size_t alignment = alignof(VmState);
     void operator()(VmState* block) const;
   };
   std::vector<std::unique_ptr<VmState, Release>> blocks_;

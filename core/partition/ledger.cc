@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <string>
+#include <utility>
 
 namespace whorl::partition {
 namespace {
@@ -13,6 +15,7 @@ constexpr std::int64_t kStep = 10;
 constexpr std::int64_t kDeadBand = 20;
 // A pause of the loop is not lending time.
 constexpr std::int64_t kLongestTick = 10'000;
+constexpr std::uint32_t kLargestHandle = 1'000'000;
 
 }  // namespace
 
@@ -177,18 +180,25 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
     const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
     return ca != cb ? ca < cb : a < b;
   });
+  // Lenders are used up in order, and each pair meets once: only a loan that was
+  // open before this tick can be one to enlarge.
+  const auto before = loans_.size();
+  std::size_t next = 0;
   for (const std::uint32_t borrower : borrowers_) {
     // Replacing a loan that its lender shrank is opening one, too.
     if (!members[borrower].may_borrow) continue;
-    for (const std::uint32_t lender : lenders_) {
+    while (want_[borrower] - held_[borrower] >= kLeastLoan) {
+      while (next < lenders_.size() && supply_[lenders_[next]] - out_[lenders_[next]] < kLeastLoan) ++next;
+      if (next == lenders_.size()) return;
+      const std::uint32_t lender = lenders_[next];
       const std::int64_t amount = std::min(want_[borrower] - held_[borrower], supply_[lender] - out_[lender]);
-      if (amount < kLeastLoan) continue;
       held_[borrower] += amount;
       out_[lender] += amount;
       const std::uint32_t from = members[lender].vm, to = members[borrower].vm;
-      const auto open = std::find_if(loans_.begin(), loans_.end(),
-                                     [&](const OpenLoan& l) { return l.lender == from && l.borrower == to; });
-      if (open != loans_.end()) {
+      const auto end = loans_.begin() + static_cast<std::ptrdiff_t>(before);
+      const auto open =
+          std::find_if(loans_.begin(), end, [&](const OpenLoan& l) { return l.lender == from && l.borrower == to; });
+      if (open != end) {
         open->amount += amount;
       } else {
         loans_.push_back({next_id_++, from, to, amount, now_ms, now_ms + members[lender].quantum_ms});
@@ -235,6 +245,56 @@ void Ledger::Leave(std::uint32_t vm) {
   std::erase_if(loans_, [&](const OpenLoan& l) { return l.lender == vm || l.borrower == vm; });
   house_ += accounts_[vm].credits;
   accounts_[vm] = Account{};
+}
+
+Ledger::Snapshot Ledger::Save() const {
+  Snapshot saved;
+  for (std::uint32_t vm = 0; vm < accounts_.size(); ++vm) {
+    const Account& a = accounts_[vm];
+    saved.balances.push_back({vm, a.credits, a.no_lend_until_ms, a.quantum_ms, a.bonus});
+  }
+  saved.loans = loans_;
+  saved.house = house_;
+  saved.settled_ms = settled_ms_;
+  saved.next_id = next_id_;
+  return saved;
+}
+
+Status Ledger::Restore(const Snapshot& saved) {
+  std::vector<Account> accounts;
+  std::vector<bool> known;
+  // Damaged numbers may be of any size: their sum must not overflow.
+  std::uint64_t sum = static_cast<std::uint64_t>(saved.house);
+  for (const Balance& b : saved.balances) {
+    const auto name = "ledger: VM handle " + std::to_string(b.vm);
+    if (b.vm > kLargestHandle) return Fail(Code::kCorrupt, name + " is beyond the largest");
+    if (b.vm >= accounts.size()) {
+      accounts.resize(b.vm + 1);
+      known.resize(b.vm + 1);
+    }
+    if (known[b.vm]) return Fail(Code::kCorrupt, name + " has two balances");
+    known[b.vm] = true;
+    accounts[b.vm].credits = b.credits;
+    accounts[b.vm].no_lend_until_ms = b.no_lend_until_ms;
+    accounts[b.vm].quantum_ms = b.quantum_ms;
+    accounts[b.vm].bonus = b.bonus;
+    sum += static_cast<std::uint64_t>(b.credits);
+  }
+  if (sum != 0) return Fail(Code::kCorrupt, "ledger: credits do not sum to zero");
+  std::uint64_t last = 0;
+  for (const OpenLoan& loan : saved.loans) {
+    const bool parties =
+        loan.lender < known.size() && loan.borrower < known.size() && known[loan.lender] && known[loan.borrower];
+    if (!parties || loan.lender == loan.borrower || loan.amount <= 0 || loan.id <= last || loan.id >= saved.next_id)
+      return Fail(Code::kCorrupt, "ledger: loan " + std::to_string(loan.id) + " makes no sense");
+    last = loan.id;
+  }
+  accounts_ = std::move(accounts);
+  loans_ = saved.loans;
+  house_ = saved.house;
+  settled_ms_ = saved.settled_ms;
+  next_id_ = saved.next_id;
+  return {};
 }
 
 double Ledger::BonusCredit(std::uint32_t vm, double line) const {

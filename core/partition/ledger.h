@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/partition/entitlement.h"
 
 namespace whorl::partition {
@@ -46,6 +47,29 @@ class Ledger {
   std::int64_t credits(std::uint32_t vm) const { return vm < accounts_.size() ? accounts_[vm].credits : 0; }
   std::int64_t house() const { return house_; }
   std::span<const OpenLoan> loans() const { return loans_; }
+
+  // What must outlive the process: balances, open loans and the next id. A
+  // restored ledger goes on as if it had never stopped; the time between counts
+  // at most as a pause of the loop does.
+  struct Balance {
+    std::uint32_t vm = 0;
+    std::int64_t credits = 0;
+    std::int64_t no_lend_until_ms = 0;
+    std::int64_t quantum_ms = 10'000;
+    std::int64_t bonus = 0;
+  };
+  struct Snapshot {
+    std::vector<Balance> balances;
+    std::vector<OpenLoan> loans;
+    std::int64_t house = 0;
+    std::int64_t settled_ms = 0;
+    std::uint64_t next_id = 1;
+  };
+  Snapshot Save() const;
+  // Replaces everything. Refused (kCorrupt), nothing changed: credits that do not
+  // sum to zero, a VM twice or beyond the largest handle, a loan without amount,
+  // to itself, of a VM without a balance, or with an id out of order.
+  Status Restore(const Snapshot& saved);
 
  private:
   struct Account {

@@ -50,7 +50,7 @@ constexpr Seconds kMinerAfter{20};
 // A leak grows by this part of what the VM usually holds every minute, and has
 // done so for a while: filling a cache once does not last.
 constexpr float kLeakPerMinute = 0.02f;
-constexpr Seconds kLeakAfter{20};
+constexpr Seconds kLeakAfter{40};
 
 // The order of system calls this unlikely (p = 1e-3) stands for itself.
 constexpr float kSketchClear = 3;

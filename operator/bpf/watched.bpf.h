@@ -38,4 +38,14 @@ static __always_inline __u32 is_qemu(struct task_struct* task) {
   return name[0] == 'q' && name[1] == 'e' && name[2] == 'm' && name[3] == 'u';
 }
 
+/* QEMU's monitor has a thread of its own under libvirt. It reads a question byte
+ * by byte, a thousand calls each, of whoever asks (virt-handler, a scrape, we):
+ * that says nothing about the VM. */
+static __always_inline __u32 is_monitor(struct task_struct* task) {
+  char name[8] = {};
+  bpf_core_read(name, sizeof(name), &task->comm);
+  return name[0] == 'I' && name[1] == 'O' && name[2] == ' ' && name[3] == 'm' && name[4] == 'o' && name[5] == 'n' &&
+         name[6] == '_';
+}
+
 #endif /* WHORL_OPERATOR_BPF_WATCHED_BPF_H_ */

@@ -180,6 +180,7 @@ void Controller::RunPass() {
       options.agent_port = options_.agent_port;
       options.seal = options_.seal ? &*options_.seal : nullptr;
       options.history = options_.history;
+      options.recording = options_.recording;
       linked.link = std::make_unique<NodeLink>(name, dial_, leadership_, bank_, *this, clock_, options);
     }
     linked.link->Assign(linked.assignment);

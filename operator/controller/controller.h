@@ -30,6 +30,7 @@ struct ControllerOptions {
   std::string replica;   // the pod's name, as people see it
   int agent_port = 7443;
   std::optional<CheckpointSeal> seal = {};  // nullopt: what is learnt lasts as long as this process
+  RecordingFile::Options recording = {};    // no folder: nothing is recorded
   History* history = nullptr;               // where new VMs' past is asked for; must outlive the controller
 };
 

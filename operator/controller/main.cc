@@ -63,6 +63,8 @@ int main(int argc, char** argv) {
   int agent_port = 7443;
   whorl::controller::PrometheusOptions prometheus_options;
   int history_days = 14;
+  whorl::controller::RecordingFile::Options recording;
+  int record_mib = 256;
 
   CLI::App app{kAbout, "whorl-controller"};
   app.add_option("--namespace", ns, "Namespace of the leader Lease and of our agents")->capture_default_str();
@@ -87,6 +89,14 @@ int main(int argc, char** argv) {
   app.add_option("--prometheus-days", history_days, "How far back to look")
       ->capture_default_str()
       ->check(CLI::Range(1, 90));
+  app.add_option(
+         "--record", recording.folder,
+         "Folder for one file per node with everything its engine is told; `whorl-eval replay` lives through it "
+         "again")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--record-mib", record_mib, "A file's size at which recording ends")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65536));
   app.add_option("--chart-js", chart_js,
                  "File of Chart.js 3, which /map.html draws with; without it there is no drawing")
       ->capture_default_str();
@@ -146,6 +156,8 @@ int main(int argc, char** argv) {
 
   ControllerOptions options;
   options.history = historian.get();
+  options.recording = recording;
+  options.recording.most_bytes = static_cast<std::uint64_t>(record_mib) << 20;
   options.ns = ns;
   options.replica = Environment("POD_NAME");
   if (options.replica.empty()) options.replica = HostName();

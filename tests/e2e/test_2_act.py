@@ -115,6 +115,22 @@ def test_the_guest_that_is_not_enrolled_keeps_every_byte(learnt, bystander_befor
         time.sleep(0.25)
 
 
+def test_the_recorded_minutes_are_lived_through_again_byte_for_byte():
+    import json
+    import subprocess
+    from pathlib import Path
+
+    folder = Path(f"/proc/{scene.pid_in('controller', 'whorl-controller')}/root/var/lib/whorl/recordings")
+    recording = max(folder.glob("*.whorlrec"), key=lambda file: file.stat().st_size)
+    program = scene.paths.TREE / "build/release/tests/bench/eval/whorl-eval"
+    done = subprocess.run([str(program), "replay", "--recording", str(recording), "--json"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+    whole = json.loads(done.stdout.splitlines()[-1])
+    print(f"{whole['ticks']} ticks, {whole['times_real_time']:.0f} times faster than they happened")
+    assert whole["ticks"] > 100 and whole["different"] == 0
+    assert whole["times_real_time"] > 1000
+
+
 def test_the_demo_tells_a_true_story(learnt):
     import subprocess
 

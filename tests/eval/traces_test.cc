@@ -173,5 +173,31 @@ TEST(Folders, AFolderWithoutTracesIsAClearError) {
   EXPECT_FALSE(ReadDemandFolder(WHORL_TEST_DATA "/no-such-folder"));
 }
 
+TEST(ResourceTrace, EveryResourceOfAVmIsAColumnAndAGapStaysAGap) {
+  const auto series =
+      ReadResourceTrace(Parsed("vm,ts,cores,cpu_pct,mem_mb,disk_rd_kbs,disk_wr_kbs,net_rx_kbs,net_tx_kbs\n"
+                               "a,1376314800,4,12.5,900,1,2,3,4\n"
+                               "a,1376315100,4,-1,900,1,2,3,\n"
+                               "b,1376314800,2,50,100,0,0,0,0\n"
+                               "a,1376316000,4,20,900,1,2,3,4\n"
+                               "b,1376315100,2,50,100,0,0,0,0\n"
+                               "a,1376316300,4,20,900,1,2,3,4\n"));
+  ASSERT_TRUE(series) << series.error().message;
+  ASSERT_EQ(series->size(), 2u);
+  const Series& a = series->front();
+  EXPECT_EQ(a.set, "bitbrains_rnd");
+  EXPECT_EQ(a.columns.front(), "cpu_pct");
+  EXPECT_FLOAT_EQ(a.Value(0, 0), 12.5f);
+  EXPECT_FLOAT_EQ(a.Value(0, 1), 900);
+  EXPECT_FLOAT_EQ(a.Value(0, 6), 4);
+  EXPECT_TRUE(std::isnan(a.Value(1, 0)));
+  EXPECT_EQ(a.counts.out_of_range, 1u);
+  EXPECT_EQ(a.counts.missing_cells, 1u);
+  EXPECT_EQ(a.counts.gaps, 1u);
+  const auto lacking = ReadResourceTrace(Parsed("vm,ts,cores,cpu_pct\na,1376314800,4,12.5\n"));
+  ASSERT_FALSE(lacking);
+  EXPECT_NE(lacking.error().message.find("mem_mb"), std::string::npos) << lacking.error().message;
+}
+
 }  // namespace
 }  // namespace whorl::eval

@@ -41,7 +41,7 @@ int count_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   struct whorl_thread *thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!thread) return 0;
   if (thread->window != window) {
-    struct whorl_thread fresh = {.window = window, .counted = is_qemu(task)};
+    struct whorl_thread fresh = {.window = window, .counted = is_qemu(task) && !is_monitor(task)};
     *thread = fresh;
   }
   if (!thread->counted) return 0;

@@ -1,5 +1,7 @@
 #include "operator/agent/sense/syscalls.h"
 
+#include <algorithm>
+
 namespace whorl::agent {
 namespace {
 
@@ -62,6 +64,10 @@ void SyscallSampler::Tick(Millis now, bool exits) {
 bool SyscallSampler::Quiet(Millis now) const {
   if (always() || slots_.empty()) return false;
   return opened_ || next_ - now <= kAhead;
+}
+
+void SyscallSampler::PutOff(Millis until) {
+  if (!always()) next_ = std::max(next_, until);
 }
 
 bool SyscallSampler::Begin(Millis now) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -81,8 +80,8 @@ class SyscallSampler {
   const SketchCounts* Sketch(std::uint32_t slot) const;
   // A window is open that ends, or opens before long: nobody should cause calls now.
   bool Quiet(Millis now) const;
-  // No window opens before; what is open stays so.
-  void PutOff(Millis until) { next_ = std::max(next_, until); }
+  // No window opens before; what is open stays so. Who counts always, goes on.
+  void PutOff(Millis until);
   const std::string& trouble() const { return trouble_; }
 
  private:

@@ -28,7 +28,17 @@ NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, Base
       clock_(clock),
       options_(options),
       session_(node_, bank, options_.history),
-      keeper_(node_, options_.seal, bank, options_.checkpoints) {}
+      keeper_(node_, options_.seal, bank, options_.checkpoints) {
+  if (options_.recording.folder.empty()) return;
+  auto recording = RecordingFile::Begin(options_.recording, node_, clock_.Now());
+  if (!recording) {
+    spdlog::warn("node {}: {}; nothing is recorded", node_, recording.error().message);
+    return;
+  }
+  recording_ = std::move(*recording);
+  session_.RecordTo(recording_->recorder());
+  spdlog::info("node {}: recorded in {}", node_, recording_->path());
+}
 
 NodeLink::NodeLink(std::string node, DialNode dial, Leadership& leadership, BaselineBank& bank, LinkListener& listener,
                    const Clock& clock)

@@ -14,6 +14,7 @@
 #include "operator/controller/ingest/checkpoint_keeper.h"
 #include "operator/controller/ingest/node_client.h"
 #include "operator/controller/ingest/node_session.h"
+#include "operator/controller/ingest/recording_file.h"
 #include "operator/controller/lead/leadership.h"
 
 namespace whorl::controller {
@@ -49,7 +50,8 @@ class NodeLink {
     int agent_port = 7443;
     const CheckpointSeal* seal = nullptr;  // must outlive the link; null: no checkpoints are kept
     CheckpointKeeper::Options checkpoints = {};
-    History* history = nullptr;  // must outlive the link
+    History* history = nullptr;             // must outlive the link
+    RecordingFile::Options recording = {};  // no folder: nothing is recorded
   };
 
   // All references must outlive it.
@@ -87,6 +89,7 @@ class NodeLink {
   const Options options_;
 
   // The link's thread only.
+  std::unique_ptr<RecordingFile> recording_;
   NodeSession session_;
   CheckpointKeeper keeper_;
   std::shared_ptr<const NodeAssignment> enrolled_;

@@ -163,9 +163,9 @@ void NodeSession::LoadBetter(Vm& vm, Time now) {
 }
 
 void NodeSession::Bank(Vm& vm, Time now) {
-  auto blob = engine_.SaveBaseline(*vm.handle);
+  auto blob = engine_.engine().SaveBaseline(*vm.handle);
   if (!blob) return;
-  SavedBaseline saved{std::move(*blob), now, Learnt(engine_.Find(*vm.handle))};
+  SavedBaseline saved{std::move(*blob), now, Learnt(engine_.engine().Find(*vm.handle))};
   vm.rank = saved.rank();
   bank_.Put(vm.row.subject.uid, std::move(saved));
 }
@@ -186,9 +186,9 @@ bool NodeSession::Knows(const std::string& vm_uid) const {
 Result<SavedBaseline> NodeSession::SaveBaseline(const std::string& vm_uid) const {
   const auto it = vms_.find(vm_uid);
   if (it == vms_.end() || !it->second.handle) return Fail(Code::kNotFound, "the VM is not watched on this node");
-  auto blob = engine_.SaveBaseline(*it->second.handle);
+  auto blob = engine_.engine().SaveBaseline(*it->second.handle);
   if (!blob) return Fail(blob.error());
-  return SavedBaseline{std::move(*blob), report_.at, Learnt(engine_.Find(*it->second.handle))};
+  return SavedBaseline{std::move(*blob), report_.at, Learnt(engine_.engine().Find(*it->second.handle))};
 }
 
 void NodeSession::LookForBetter() {
@@ -461,14 +461,14 @@ void NodeSession::CollectLoans(const whorl::Plan& plan) {
     row.amount = loan.amount;
     row.since = loan.since;
     row.expires = loan.expires;
-    if (const auto* assessment = engine_.Find(loan.borrower)) row.forecast = assessment->cpu_predicted;
+    if (const auto* assessment = engine_.engine().Find(loan.borrower)) row.forecast = assessment->cpu_predicted;
     report_.loans.push_back(std::move(row));
   }
 }
 
 void NodeSession::Assess(Time now) {
   for (auto& [uid, vm] : vms_) {
-    const Assessment* assessment = vm.handle ? engine_.Find(*vm.handle) : nullptr;
+    const Assessment* assessment = vm.handle ? engine_.engine().Find(*vm.handle) : nullptr;
     if (assessment) {
       vm.report.blind_reason = vm.missing;
       AssessVm(vm, *assessment, now);

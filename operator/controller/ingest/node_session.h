@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/replay/recording.h"
 #include "operator/api/node.pb.h"
 #include "operator/controller/bootstrap/history.h"
 #include "operator/controller/enrol/assign.h"
@@ -31,6 +32,9 @@ class NodeSession {
   // `bank` and `history` must outlive it. Without history a VM that is new here
   // learns from nothing.
   NodeSession(std::string node, BaselineBank& bank, History* history = nullptr);
+
+  // Before the first Admit: what the engine is told goes there too. Must outlive it.
+  void RecordTo(Recorder& recorder) { engine_.RecordTo(&recorder); }
 
   // A new connection to the agent.
   void Connected(const api::NodeDescription& description);
@@ -127,7 +131,7 @@ class NodeSession {
   const std::string node_;
   BaselineBank& bank_;
   History* const history_;
-  Engine engine_;
+  RecordedEngine engine_;
   std::shared_ptr<const NodeAssignment> assignment_;
   std::map<std::string, Vm> vms_;                        // by subject uid
   std::unordered_map<std::string, std::string> by_pod_;  // pod uid -> subject uid

@@ -252,7 +252,8 @@ void Publisher::PlanVm(const Resolution& row, Millis now, std::vector<Work>& wor
                              state.annotated->blind_reason != bucket.blind_reason;
     const bool other_moved =
         state.annotated && (state.annotated->score != bucket.score || state.annotated->learned != bucket.learned ||
-                            state.annotated->lends != bucket.lends || state.annotated->borrows != bucket.borrows);
+                            state.annotated->lends != bucket.lends || state.annotated->borrows != bucket.borrows ||
+                            state.annotated->nature != bucket.nature);
     if (state_moved || (other_moved && now - state.annotated_at >= options_.score_every)) {
       work.push_back({state_moved ? Urgency::kState : Urgency::kScore, "annotations", row.subject.uid,
                       [this, vm = *report, bucket, now] { return WriteAnnotations(vm, bucket, now); }});

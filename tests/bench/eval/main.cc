@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "tests/bench/eval/alarms.h"
+#include "tests/bench/eval/allocation.h"
 #include "tests/bench/eval/anomaly.h"
 #include "tests/bench/eval/demand.h"
 #include "tests/bench/eval/engine_scorer.h"
+#include "tests/bench/eval/replay.h"
 #include "tests/bench/eval/syscalls.h"
 
 namespace {
@@ -43,6 +45,16 @@ void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
     const auto scorer = MakeEngineScorer({});
     status = RunAnomaly(*options, *scorer, std::cout, std::cerr);
   });
+}
+
+void AddReplayVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<ReplayOptions>();
+  CLI::App* verb = app.add_subcommand("replay",
+                                      "A node's recorded hours (whorl-controller --record) lived through again: is "
+                                      "every score and plan the same, byte for byte?");
+  verb->add_option("--recording", options->recording, "NODE-TIME.whorlrec")->required()->check(CLI::ExistingFile);
+  verb->add_flag("--json", options->json, "JSON lines: one per VM, then one for the node");
+  verb->callback([options, &status] { status = RunReplay(*options, std::cout, std::cerr); });
 }
 
 void AddAlarmsVerb(CLI::App& app, whorl::Status& status) {
@@ -80,6 +92,16 @@ void AddSyscallsVerb(CLI::App& app, whorl::Status& status) {
   verb->callback([options, &status] { status = RunSyscalls(*options, std::cout, std::cerr); });
 }
 
+void AddAllocationVerb(CLI::App& app, whorl::Status& status) {
+  auto options = std::make_shared<AllocationOptions>();
+  CLI::App* verb = app.add_subcommand("allocation",
+                                      "Nodes of 16 recorded VMs under hard partitions: unmet demand of the shipping "
+                                      "partition and of nine others, victims of a runaway, and whether lying pays");
+  verb->add_option("--data", options->data,
+                   "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
+      ->required();
+  verb->add_flag("--json", options->json, "JSON lines: one per set and capacity");
+  verb->callback([options, &status] { status = RunAllocation(*options, std::cout, std::cerr); });
 void AddDemandVerbs(CLI::App& app, whorl::Status& status) {
   auto options = std::make_shared<DemandOptions>();
   CLI::App* verb =
@@ -113,6 +135,8 @@ int main(int argc, char** argv) {
   AddAnomalyVerb(app, status);
   AddAlarmsVerb(app, status);
   AddSyscallsVerb(app, status);
+  AddReplayVerb(app, status);
+  AddAllocationVerb(app, status);
   AddDemandVerbs(app, status);
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;

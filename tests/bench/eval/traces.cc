@@ -357,6 +357,38 @@ Result<std::vector<Series>> ReadBitbrainsTrace(Table table) {
   return Finish(std::move(vms));
 }
 
+Result<std::vector<Series>> ReadResourceTrace(Table table) {
+  const std::vector<std::string> names{"cpu_pct",    "mem_mb",     "disk_rd_kbs", "disk_wr_kbs",
+                                       "net_rx_kbs", "net_tx_kbs", "cores"};
+  const auto vm = table.Require("vm");
+  const auto ts = table.Require("ts");
+  if (!vm) return Fail(vm.error());
+  if (!ts) return Fail(ts.error());
+  std::vector<std::size_t> columns;
+  for (const std::string& name : names) {
+    const auto column = table.Require(name);
+    if (!column) return Fail(column.error());
+    columns.push_back(*column);
+  }
+  PerVm vms;
+  while (table.Next()) {
+    Series& series = vms.Of(table.Cell(*vm), "bitbrains_rnd", names);
+    const auto at = Millisecond(table.Cell(*ts));
+    if (!at) {
+      ++series.counts.dropped_rows;
+      continue;
+    }
+    series.at.push_back(*at);
+    for (const std::size_t column : columns) {
+      const float value = Value(table.Cell(column), series.counts);
+      const bool negative = value < 0;
+      series.counts.out_of_range += negative;
+      series.values.push_back(negative ? kMissing : value);
+    }
+  }
+  return Finish(std::move(vms));
+}
+
 namespace {
 
 std::vector<std::filesystem::path> TracesIn(const std::filesystem::path& folder) {
@@ -437,7 +469,9 @@ Result<std::vector<Series>> ReadDemandFolder(const std::filesystem::path& folder
     const std::string stem = StemOf(file);
     const bool azure = stem.starts_with("azure");
     // The tables ending in _vms describe VMs; they hold no samples.
-    if (stem.ends_with("_vms") || (!azure && !stem.starts_with("bitbrains"))) continue;
+    // bitbrains_rnd_* holds several resources in columns of its own.
+    if (stem.ends_with("_vms") || stem.starts_with("bitbrains_rnd") || (!azure && !stem.starts_with("bitbrains")))
+      continue;
     auto table = Table::Read(file);
     if (!table) return Fail(table.error());
     auto series = azure ? ReadAzureTrace(std::move(*table)) : ReadBitbrainsTrace(std::move(*table));
@@ -445,6 +479,20 @@ Result<std::vector<Series>> ReadDemandFolder(const std::filesystem::path& folder
     for (Series& one : *series) all.push_back(std::move(one));
   }
   if (all.empty()) return Fail(Code::kNotFound, folder.string() + ": no azure*.csv or bitbrains*.csv (or .csv.zst)");
+  return all;
+}
+
+Result<std::vector<Series>> ReadResourceFolder(const std::filesystem::path& folder) {
+  std::vector<Series> all;
+  for (const auto& file : TracesIn(folder)) {
+    const std::string stem = StemOf(file);
+    if (!stem.starts_with("bitbrains_rnd") || stem.ends_with("_vms")) continue;
+    auto table = Table::Read(file);
+    if (!table) return Fail(table.error());
+    auto series = ReadResourceTrace(std::move(*table));
+    if (!series) return Fail(series.error().In(file.string()));
+    for (Series& one : *series) all.push_back(std::move(one));
+  }
   return all;
 }
 

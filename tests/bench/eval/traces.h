@@ -37,6 +37,9 @@ std::size_t NabProbation(std::size_t rows);
 Result<std::vector<Series>> ReadAzureTrace(Table table);
 // bitbrains: vm, t_end_s, duration_s, cpu_mhz; runs that the source merged are taken apart again.
 Result<std::vector<Series>> ReadBitbrainsTrace(Table table);
+// bitbrains_rnd: vm, ts (s), cores, cpu_pct, mem_mb, disk_rd_kbs, disk_wr_kbs,
+// net_rx_kbs, net_tx_kbs. The first column of a Series is cpu_pct, the last cores.
+Result<std::vector<Series>> ReadResourceTrace(Table table);
 
 // The data sets of a folder laid out as ../shared/data/anomaly: for each of
 // `sets` ("smd", "asd", "nab") that has a folder, its series by name. kNotFound
@@ -45,5 +48,7 @@ Result<std::vector<Series>> ReadAnomalyFolder(const std::filesystem::path& folde
                                               const std::vector<std::string>& sets);
 // Likewise as ../shared/data/vm_demand (azure*.csv*, bitbrains*.csv*).
 Result<std::vector<Series>> ReadDemandFolder(const std::filesystem::path& folder);
+// The tables of several resources beside them (bitbrains_rnd_*.csv*); none is no error.
+Result<std::vector<Series>> ReadResourceFolder(const std::filesystem::path& folder);
 
 }  // namespace whorl::eval

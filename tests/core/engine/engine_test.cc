@@ -412,6 +412,32 @@ TEST_F(EngineTest, AYoungBaselineNoticesARunawayAndLetsItGoWhenItIsOver) {
   EXPECT_GT(calm, 0);
 }
 
+// A guest that has written a lot keeps its page cache: what an alarm leaves behind must not keep it open.
+TEST_F(EngineTest, WhatAnEpisodeLeavesBehindDoesNotKeepItOpen) {
+  auto& db = world.Add(SpecOf("db-1"), 9);
+  double held = 1;
+  const auto second = [&] {
+    world.now += Seconds{1};
+    VmSample sample = db.Second(world.now);
+    sample.raw[static_cast<std::size_t>(Feature::kMemoryResident)] *= held;
+    world.frame.samples = {sample};
+    world.engine.Tick(world.now, world.frame);
+  };
+  for (int i = 0; i < 130; ++i) second();
+  db.demand = 900;
+  held = 1.02;
+  for (int i = 0; i < 45; ++i) second();
+  ASSERT_EQ(world.Of(db).state, State::kDeviating);
+  db.demand = 20;
+  int normal = 0;
+  for (int i = 1; i <= 150 && !normal; ++i) {
+    second();
+    if (world.Of(db).state == State::kNormal) normal = i;
+  }
+  RecordProperty("normal_after_seconds", normal);
+  EXPECT_GT(normal, 0);
+}
+
 TEST_F(EngineTest, ANeighbourWhoIsMadeToWaitIsNotTheOneWhoDeviates) {
   int neighbours = 0, missed = 0;
   for (std::uint64_t seed = 0; seed < 30; ++seed) {

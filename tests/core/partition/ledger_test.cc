@@ -179,6 +179,29 @@ TEST_F(LedgerTest, UnknownNeedNeitherLendsNorBorrows) {
   EXPECT_TRUE(ledger.loans().empty());
 }
 
+TEST_F(LedgerTest, ADamagedSnapshotIsRefusedAndChangesNothing) {
+  Add("a", 600);
+  Add("b", 30);
+  for (int i = 0; i < 5; ++i) Lend();
+  const Ledger::Snapshot saved = ledger.Save();
+  const std::int64_t credits = ledger.credits(1);
+  const auto refused = [&](auto damage) {
+    Ledger::Snapshot damaged = saved;
+    damage(damaged);
+    const auto outcome = ledger.Restore(damaged);
+    return !outcome && outcome.error().code == Code::kCorrupt && ledger.credits(1) == credits &&
+           ledger.loans().size() == saved.loans.size();
+  };
+  EXPECT_TRUE(refused([](auto& s) { s.balances[0].credits += 1; }));
+  EXPECT_TRUE(refused([](auto& s) { s.balances.push_back(s.balances[0]); }));
+  EXPECT_TRUE(refused([](auto& s) { s.balances[0].vm = 4'000'000'000; }));
+  EXPECT_TRUE(refused([](auto& s) { s.loans[0].lender = 7; }));
+  EXPECT_TRUE(refused([](auto& s) { s.loans[0].amount = 0; }));
+  EXPECT_TRUE(refused([](auto& s) { s.loans[0].borrower = s.loans[0].lender; }));
+  EXPECT_TRUE(refused([](auto& s) { s.next_id = s.loans[0].id; }));
+  EXPECT_TRUE(ledger.Restore(saved).has_value());
+}
+
 TEST_F(LedgerTest, BonusCreditFadesWithDebt) {
   Add("a", 1000);
   Add("b", 30);

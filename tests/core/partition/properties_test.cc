@@ -198,6 +198,39 @@ TEST(PartitionProperties, TheLedgerSumsToZeroWhateverHappens) {
   }
 }
 
+// A crash between any two ticks: the ledger restored from its snapshot decides
+// from then on exactly as the one that never stopped.
+TEST(PartitionProperties, ARestoredLedgerGoesOnAsIfItHadNeverStopped) {
+  std::mt19937_64 random(78);
+  Entitlements entitlements;
+  for (int p = 0; p < 500; ++p) {
+    Pool pool = RandomPool(random);
+    Ledger steady, crashing;
+    std::vector<Share> a, b;
+    for (int t = 1; t < 25; ++t) {
+      for (Member& m : pool.members) {
+        if (random() % 4 == 0) m.need = static_cast<std::int64_t>(random() % 1500);
+      }
+      if (random() % 3 == 0) {
+        Ledger restored;
+        ASSERT_TRUE(restored.Restore(crashing.Save()).has_value());
+        crashing = std::move(restored);
+      }
+      entitlements.Compute(pool.members, std::vector<double>(pool.members.size(), 1.0), pool.capacity, a);
+      b = a;
+      steady.Lend(pool.members, a, 1000 * t, true);
+      crashing.Lend(pool.members, b, 1000 * t, true);
+      std::int64_t credits = crashing.house();
+      for (std::size_t i = 0; i < pool.members.size(); ++i) {
+        ASSERT_EQ(a[i].allocation(), b[i].allocation()) << p << ' ' << t;
+        ASSERT_EQ(steady.credits(pool.members[i].vm), crashing.credits(pool.members[i].vm)) << p << ' ' << t;
+        credits += crashing.credits(pool.members[i].vm);
+      }
+      ASSERT_EQ(credits, 0) << p << ' ' << t;
+    }
+  }
+}
+
 // A VM's useful work is what it gets of what it truly wants. Claiming more than
 // that must not raise it over time.
 double UsefulWork(double claim, std::uint64_t seed) {

@@ -100,6 +100,21 @@ TEST(Publisher, WritesAChangeOfStateAtOnceAndAScoreAtMostEveryTenSeconds) {
   EXPECT_EQ(world.writer.Of("patch", kVm).size(), 3u);
 }
 
+TEST(Publisher, AnotherNatureIsAnotherSummary) {
+  World world;
+  auto report = Report("db-1", State::kDeviating, 100);
+  report.assessment.nature = Nature::kCpuPressure;
+  world.Put(report);
+  world.Step();
+  const auto written = world.writer.Of("patch", kVm).size();
+  report.assessment.nature = Nature::kRunaway;
+  world.Put(report);
+  world.Step(Seconds{11});
+  ASSERT_EQ(world.writer.Of("patch", kVm).size(), written + 1);
+  const std::string summary = world.writer.Of("patch", kVm).back().body["metadata"]["annotations"]["whorl.dev/summary"];
+  EXPECT_NE(summary.find("Runaway"), std::string::npos) << summary;
+}
+
 TEST(Publisher, RemovesTheScoreWhileBlind) {
   World world;
   world.Step();

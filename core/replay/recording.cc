@@ -1,0 +1,428 @@
+#include "core/replay/recording.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace whorl {
+namespace {
+
+// Layout: magic, version, signature, then records: kind (1 byte), length (4),
+// check (4: FNV-1a of kind and body, folded), body. Little endian. Bodies are the
+// engine's own plain values; the signature is made of their sizes.
+constexpr std::array<char, 4> kMagic{'W', 'H', 'R', 'C'};
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kHead = sizeof(kMagic) + 2 * sizeof(std::uint32_t);
+constexpr std::size_t kRecordHead = 1 + 2 * sizeof(std::uint32_t);
+constexpr std::uint32_t kLongest = 64u << 20;
+constexpr std::uint32_t kMostItems = 1u << 20;
+
+enum Kind : std::uint8_t {
+  kCapacity = 1,
+  kEnrol,
+  kUpdate,
+  kWithdraw,
+  kAsk,
+  kAdopt,
+  kCohort,
+  kReset,
+  kAccept,
+  kLoad,
+  kBootstrap,
+  kTick,
+};
+
+struct Fnv {
+  std::uint64_t state = 0xcbf29ce484222325u;
+  void Byte(unsigned char c) { state = (state ^ c) * 0x100000001b3u; }
+  void Add(std::string_view bytes) {
+    for (const char c : bytes) Byte(static_cast<unsigned char>(c));
+  }
+  void Add(std::uint64_t value) {
+    for (int i = 0; i < 8; ++i) Byte(static_cast<unsigned char>(value >> (8 * i)));
+  }
+  void Add(std::int64_t value) { Add(static_cast<std::uint64_t>(value)); }
+  void Add(double value) { Add(std::bit_cast<std::uint64_t>(value)); }
+  void Add(float value) { Add(std::uint64_t{std::bit_cast<std::uint32_t>(value)}); }
+};
+std::uint32_t CheckOf(std::uint8_t kind, std::string_view body) {
+  Fnv fnv;
+  fnv.Byte(kind);
+  fnv.Add(body);
+  return static_cast<std::uint32_t>(fnv.state ^ (fnv.state >> 32));
+}
+
+// Everything of a spec but its id.
+struct SpecValues {
+  Policy policy;
+  std::optional<MilliCores> cpu_request, cpu_limit;
+  std::int32_t vcpus = 1;
+  std::uint32_t cpu_shares_found = 2;
+  Mode mode = Mode::kObserve;
+  bool dedicated_cpus = false;
+};
+
+constexpr std::uint32_t Signature() {
+  std::uint32_t s = 17;
+  for (const std::size_t size :
+       {sizeof(SpecValues), sizeof(VmSample), sizeof(Recall), sizeof(SketchCounts), sizeof(GuestWindow),
+        sizeof(OneClass), sizeof(CohortModel), sizeof(HistoryPrior), kFeatureCount}) {
+    s = s * 31 + static_cast<std::uint32_t>(size);
+  }
+  return s;
+}
+
+class Writer {
+ public:
+  template <typename T>
+  Writer& operator()(const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    out_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    return *this;
+  }
+  template <typename T>
+  Writer& operator()(const std::vector<T>& values) {
+    (*this)(static_cast<std::uint32_t>(values.size()));
+    for (const T& value : values) (*this)(value);
+    return *this;
+  }
+  Writer& Text(std::string_view text) {
+    (*this)(static_cast<std::uint32_t>(text.size()));
+    out_.append(text);
+    return *this;
+  }
+  const std::string& out() const { return out_; }
+
+ private:
+  std::string out_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view in) : in_(in) {}
+  template <typename T>
+  Reader& operator()(T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (in_.size() < sizeof value) {
+      bad_ = true;
+      in_ = {};
+      return *this;
+    }
+    std::memcpy(static_cast<void*>(&value), in_.data(), sizeof value);
+    in_.remove_prefix(sizeof value);
+    return *this;
+  }
+  template <typename T>
+  Reader& operator()(std::vector<T>& values) {
+    std::uint32_t count = 0;
+    (*this)(count);
+    if (count > kMostItems || count * sizeof(T) > in_.size()) {
+      bad_ = true;
+      return *this;
+    }
+    values.resize(count);
+    for (T& value : values) (*this)(value);
+    return *this;
+  }
+  Reader& Text(std::string& text) {
+    std::uint32_t size = 0;
+    (*this)(size);
+    if (size > in_.size()) {
+      bad_ = true;
+      return *this;
+    }
+    text.assign(in_.substr(0, size));
+    in_.remove_prefix(size);
+    return *this;
+  }
+  bool whole() const { return !bad_ && in_.empty(); }
+
+ private:
+  std::string_view in_;
+  bool bad_ = false;
+};
+
+void WriteSpec(Writer& write, const VmSpec& spec) {
+  write.Text(spec.id)(SpecValues{spec.policy, spec.cpu_request, spec.cpu_limit, spec.vcpus, spec.cpu_shares_found,
+                                 spec.mode, spec.dedicated_cpus});
+}
+void ReadSpec(Reader& read, VmSpec& spec) {
+  SpecValues v;
+  read.Text(spec.id)(v);
+  spec.policy = v.policy;
+  spec.cpu_request = v.cpu_request;
+  spec.cpu_limit = v.cpu_limit;
+  spec.vcpus = v.vcpus;
+  spec.cpu_shares_found = v.cpu_shares_found;
+  spec.mode = v.mode;
+  spec.dedicated_cpus = v.dedicated_cpus;
+}
+
+Error Damaged(std::size_t at, std::string_view what) {
+  return {Code::kCorrupt, "recording: " + std::string(what) + " at byte " + std::to_string(at) +
+                              "; everything before it can be replayed from a copy cut there"};
+}
+
+}  // namespace
+
+std::uint64_t DigestOf(const Plan& plan, std::span<const Assessment> assessments) {
+  Fnv fnv;
+  fnv.Add(Count(plan.capacity));
+  for (const CpuDirective& d : plan.directives) {
+    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(d.vm)});
+    fnv.Add(Count(d.entitlement));
+    fnv.Add(Count(d.allocation));
+    fnv.Add(d.quota ? Count(*d.quota) : std::int64_t{-1});
+    fnv.Add(std::uint64_t{d.shares});
+  }
+  for (const Loan& loan : plan.loans) {
+    fnv.Add(loan.id);
+    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(loan.lender)});
+    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(loan.borrower)});
+    fnv.Add(Count(loan.amount));
+    fnv.Add(ToUnixMillis(loan.since));
+    fnv.Add(ToUnixMillis(loan.expires));
+  }
+  for (const Assessment& a : assessments) {
+    fnv.Add(std::uint64_t{static_cast<std::uint8_t>(a.state)});
+    fnv.Add(std::uint64_t{a.score.value_or(255)});
+    fnv.Add(a.p_value.value_or(-1));
+    fnv.Add(std::uint64_t{static_cast<std::uint8_t>(a.nature)});
+    for (const float e : a.evidence) fnv.Add(e);
+    fnv.Add(a.cpu_predicted ? Count(*a.cpu_predicted) : std::int64_t{-1});
+  }
+  return fnv.state;
+}
+
+Recorder::Recorder(Sink sink) : sink_(std::move(sink)) {
+  Writer head;
+  head(kMagic)(kVersion)(Signature());
+  sink_(head.out());
+}
+
+void Recorder::Put(std::uint8_t kind, std::string_view body) {
+  Writer record;
+  record(kind)(static_cast<std::uint32_t>(body.size()))(CheckOf(kind, body));
+  sink_(record.out() + std::string(body));
+}
+
+void Recorder::Capacity(const std::optional<MilliCores>& capacity) { Put(kCapacity, Writer()(capacity).out()); }
+void Recorder::Enrol(const VmSpec& spec) {
+  Writer write;
+  WriteSpec(write, spec);
+  Put(kEnrol, write.out());
+}
+void Recorder::Update(VmHandle vm, const VmSpec& spec) {
+  Writer write;
+  WriteSpec(write(vm), spec);
+  Put(kUpdate, write.out());
+}
+void Recorder::Withdraw(VmHandle vm) { Put(kWithdraw, Writer()(vm).out()); }
+void Recorder::Ask() { Put(kAsk, {}); }
+void Recorder::Adopt(VmHandle vm, const OneClass& machine) { Put(kAdopt, Writer()(vm)(machine).out()); }
+void Recorder::Cohort(VmHandle vm, const CohortModel& cohort) { Put(kCohort, Writer()(vm)(cohort).out()); }
+void Recorder::Reset(VmHandle vm) { Put(kReset, Writer()(vm).out()); }
+void Recorder::Accept(VmHandle vm) { Put(kAccept, Writer()(vm).out()); }
+void Recorder::Load(VmHandle vm, std::string_view blob) { Put(kLoad, Writer()(vm).Text(blob).out()); }
+void Recorder::Bootstrap(VmHandle vm, const HistoryPrior& prior) { Put(kBootstrap, Writer()(vm)(prior).out()); }
+void Recorder::Tick(Time now, const Frame& frame, Authority authority, std::uint64_t digest) {
+  Put(kTick,
+      Writer()(now)(frame.sequence)(authority)(frame.samples)(frame.recalls)(frame.sketches)(frame.guests)(digest)
+          .out());
+}
+
+// What has no effect but an error is recorded too: it has none in a replay either.
+void RecordedEngine::SetCpuCapacity(std::optional<MilliCores> capacity) {
+  if (recorder_ && !(told_capacity_ && capacity_ == capacity)) recorder_->Capacity(capacity);
+  told_capacity_ = true;
+  capacity_ = capacity;
+  engine_.SetCpuCapacity(capacity);
+}
+Result<VmHandle> RecordedEngine::Enrol(const VmSpec& spec) {
+  if (recorder_) recorder_->Enrol(spec);
+  return engine_.Enrol(spec);
+}
+Status RecordedEngine::Update(VmHandle vm, const VmSpec& spec) {
+  if (recorder_) recorder_->Update(vm, spec);
+  return engine_.Update(vm, spec);
+}
+void RecordedEngine::Withdraw(VmHandle vm) {
+  if (recorder_) recorder_->Withdraw(vm);
+  engine_.Withdraw(vm);
+}
+const Plan& RecordedEngine::Tick(Time now, const Frame& frame, Authority authority) {
+  const Plan& plan = engine_.Tick(now, frame, authority);
+  if (recorder_) recorder_->Tick(now, frame, authority, DigestOf(plan, engine_.assessments()));
+  return plan;
+}
+std::optional<Training> RecordedEngine::NextTraining() {
+  if (recorder_) recorder_->Ask();
+  return engine_.NextTraining();
+}
+Status RecordedEngine::Adopt(VmHandle vm, const OneClass& machine) {
+  if (recorder_) recorder_->Adopt(vm, machine);
+  return engine_.Adopt(vm, machine);
+}
+Status RecordedEngine::AdoptCohort(VmHandle vm, const CohortModel& cohort) {
+  if (recorder_) recorder_->Cohort(vm, cohort);
+  return engine_.AdoptCohort(vm, cohort);
+}
+Status RecordedEngine::ResetBaseline(VmHandle vm) {
+  if (recorder_) recorder_->Reset(vm);
+  return engine_.ResetBaseline(vm);
+}
+Status RecordedEngine::AcceptBehaviour(VmHandle vm) {
+  if (recorder_) recorder_->Accept(vm);
+  return engine_.AcceptBehaviour(vm);
+}
+Status RecordedEngine::LoadBaseline(VmHandle vm, std::string_view blob) {
+  if (recorder_) recorder_->Load(vm, blob);
+  return engine_.LoadBaseline(vm, blob);
+}
+Status RecordedEngine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {
+  if (recorder_) recorder_->Bootstrap(vm, prior);
+  return engine_.BootstrapBaseline(vm, prior);
+}
+
+namespace {
+
+// One recorded call, made again. False: its body is not what its kind says.
+class Player {
+ public:
+  Player(Replayed& result, const std::function<void(Time, const Engine&, const Plan&)>& each)
+      : result_(result), each_(each) {}
+
+  bool Play(std::uint8_t kind, std::string_view body) {
+    Reader read(body);
+    VmHandle vm{};
+    switch (kind) {
+      case kCapacity: {
+        std::optional<MilliCores> capacity;
+        if (!read(capacity).whole()) return false;
+        engine_.SetCpuCapacity(capacity);
+        return true;
+      }
+      case kEnrol: {
+        VmSpec spec;
+        ReadSpec(read, spec);
+        if (!read.whole()) return false;
+        static_cast<void>(engine_.Enrol(spec));
+        return true;
+      }
+      case kUpdate: {
+        VmSpec spec;
+        ReadSpec(read(vm), spec);
+        if (!read.whole()) return false;
+        static_cast<void>(engine_.Update(vm, spec));
+        return true;
+      }
+      case kAsk: static_cast<void>(engine_.NextTraining()); return read.whole();
+      case kAdopt:
+        return With<OneClass>(read, [&](VmHandle of, const OneClass& m) { static_cast<void>(engine_.Adopt(of, m)); });
+      case kCohort:
+        return With<CohortModel>(
+            read, [&](VmHandle of, const CohortModel& c) { static_cast<void>(engine_.AdoptCohort(of, c)); });
+      case kBootstrap:
+        return With<HistoryPrior>(
+            read, [&](VmHandle of, const HistoryPrior& p) { static_cast<void>(engine_.BootstrapBaseline(of, p)); });
+      case kWithdraw:
+      case kReset:
+      case kAccept:
+        if (!read(vm).whole()) return false;
+        if (kind == kWithdraw) engine_.Withdraw(vm);
+        if (kind == kReset) static_cast<void>(engine_.ResetBaseline(vm));
+        if (kind == kAccept) static_cast<void>(engine_.AcceptBehaviour(vm));
+        return true;
+      case kLoad: {
+        std::string blob;
+        if (!read(vm).Text(blob).whole()) return false;
+        static_cast<void>(engine_.LoadBaseline(vm, blob));
+        return true;
+      }
+      case kTick: return Tick(read);
+      default: return false;
+    }
+  }
+
+ private:
+  template <typename T, typename Do>
+  bool With(Reader& read, Do&& act) {
+    VmHandle vm{};
+    const auto value = std::make_unique<T>();
+    if (!read(vm)(*value).whole()) return false;
+    act(vm, *value);
+    return true;
+  }
+  bool Tick(Reader& read) {
+    Time now{};
+    Authority authority{};
+    std::uint64_t digest = 0;
+    if (!read(now)(frame_.sequence)(authority)(frame_.samples)(frame_.recalls)(frame_.sketches)(frame_.guests)(digest)
+             .whole())
+      return false;
+    if (authority != Authority::kFull && authority != Authority::kRenewOnly) return false;
+    const Plan& plan = engine_.Tick(now, frame_, authority);
+    if (result_.ticks++ == 0) began_ = now;
+    result_.covered = std::chrono::duration_cast<Millis>(now - began_);
+    result_.samples += frame_.samples.size();
+    result_.loans += plan.loans.size();
+    if (DigestOf(plan, engine_.assessments()) != digest && result_.different++ == 0) result_.first = result_.ticks;
+    if (each_) each_(now, engine_, plan);
+    return true;
+  }
+
+  Replayed& result_;
+  const std::function<void(Time, const Engine&, const Plan&)>& each_;
+  Engine engine_;
+  Frame frame_;
+  Time began_{};
+};
+
+}  // namespace
+
+Result<Replayed> Replay(std::string_view recording, const std::function<void(Time, const Engine&, const Plan&)>& each) {
+  std::array<char, 4> magic{};
+  std::uint32_t version = 0, signature = 0;
+  if (recording.size() < kHead)
+    return Fail(Code::kCorrupt, "recording: shorter than its head; it is no recording of whorl-controller");
+  std::memcpy(magic.data(), recording.data(), sizeof magic);
+  std::memcpy(&version, recording.data() + sizeof magic, sizeof version);
+  std::memcpy(&signature, recording.data() + sizeof magic + sizeof version, sizeof signature);
+  if (magic != kMagic) return Fail(Code::kCorrupt, "recording: it does not begin like one of whorl-controller");
+  if (version != kVersion || signature != Signature()) {
+    return Fail(
+        Code::kUnsupported,
+        "recording: written by a build whose inputs look different; replay it with the version that recorded it");
+  }
+  Replayed result;
+  Player player(result, each);
+  std::size_t at = kHead;
+  while (at < recording.size()) {
+    const std::string_view rest = recording.substr(at);
+    std::uint32_t size = 0, check = 0;
+    if (rest.size() < kRecordHead) {
+      result.torn = true;
+      break;
+    }
+    std::memcpy(&size, rest.data() + 1, sizeof size);
+    std::memcpy(&check, rest.data() + 1 + sizeof size, sizeof check);
+    if (size > kLongest) return Fail(Damaged(at, "a record longer than any can be"));
+    if (rest.size() < kRecordHead + size) {
+      result.torn = true;
+      break;
+    }
+    const std::string_view body = rest.substr(kRecordHead, size);
+    if (CheckOf(static_cast<std::uint8_t>(rest[0]), body) != check)
+      return Fail(Damaged(at, "a record whose check does not fit"));
+    if (!player.Play(static_cast<std::uint8_t>(rest[0]), body))
+      return Fail(Damaged(at, "a record that is not what it says"));
+    at += kRecordHead + size;
+  }
+  return result;
+}
+
+}  // namespace whorl
