@@ -170,6 +170,7 @@ void Forecaster::CloseBucket(float z, bool censored, bool learn, const Behaviour
     mean3_ = mean12_ = day_mean_ = level_ = z;
     scale_ = 0.1f;
     absolute_ = {z, z, z, z};
+    peak_ = z;
   }
   if (censored) z = std::max(z, track_[1].mid);  // it wanted at least what was expected
   const std::size_t newest = buckets_ % kHourBuckets;
@@ -229,6 +230,7 @@ void Forecaster::CloseBucket(float z, bool censored, bool learn, const Behaviour
     const float gain_scale = std::max(0.02f, 1 / static_cast<float>(buckets_ + 4));
     scale_ += gain_scale * (std::max(kLeastScale, std::min(std::abs(z - z_[1]), 10 * scale_)) - scale_);
   }
+  peak_ = std::max(z, peak_ - 0.0005f * (peak_ - day_mean_));
   mean3_ += 0.4f * (z - mean3_);
   mean12_ += 0.12f * (z - mean12_);
   day_mean_ += std::max(kDayGain, 1 / static_cast<float>(buckets_ + 1)) * (z - day_mean_);
@@ -286,7 +288,8 @@ void Forecaster::Foresee(const Behaviour* behaviour) {
     const float rls = Sum(rls_[h][0] * x_[0] + rls_[h][1] * x_[1]);
     const float day = h == 0 ? next : hour;
     const float gru = z_[0] + steps[4 * h] * scale_;
-    const float most = *std::max_element(z_.begin(), z_.end()) + 2, least = 0;
+    // Nothing is foretold far above what was ever seen.
+    const float most = peak_ + 0.05f, least = 0;
     told.experts = Clamp(Float8{z_[0], mean3_, mean12_, level_ + season, day, rls, gru, day_mean_}, Broadcast(least),
                          Broadcast(most));
     told.mid = Sum(told.experts * mid_weight_[h]);
@@ -294,12 +297,12 @@ void Forecaster::Foresee(const Behaviour* behaviour) {
     for (std::size_t q = 0; q < kQuantiles; ++q) {
       const float residual = track.residual[q] * scale_;
       const float with = gru_ != nullptr ? z_[0] + steps[4 * h + q] * scale_ : told.mid + residual;
-      told.candidates[q] = Clamp(Float8{q == 0 ? told.mid : told.mid + residual, absolute_[q], with,
-                                        q == 0 ? told.mid : top, q == 0 ? told.mid : top2, day + residual,
-                                        z_[0] + residual, q == 0 ? told.mid : std::max(told.mid, absolute_[q])},
-                                 Broadcast(0), Broadcast(most + 2));
+      told.candidates[q] =
+          Clamp(Float8{q == 0 ? told.mid : told.mid + residual, absolute_[q], with, q == 0 ? told.mid : top,
+                       q == 0 ? told.mid : top2, day + residual, z_[0] + residual, q == 0 ? told.mid : peak_},
+                Broadcast(0), Broadcast(most));
       const float mixed = q == 0 ? told.mid : Sum(told.candidates[q] * weight_[h][q]);
-      const float at = mixed + (q == 0 ? 0 : track.offset[q] * scale_);
+      const float at = std::min(most, mixed + (q == 0 ? 0 : track.offset[q] * scale_));
       told.told[q] = q == 0 ? std::max(0.0f, at) : std::max(at, told.told[q - 1]);
     }
     told.x = x_;

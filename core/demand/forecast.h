@@ -132,6 +132,7 @@ class Forecaster {
 
   std::array<float, 24> z_{};  // logarithms of the last buckets, newest first
   float mean3_ = 0, mean12_ = 0, day_mean_ = 0, scale_ = 0, level_ = 0;
+  float peak_ = 0;  // the highest seen, forgotten over weeks
   Row absolute_{};  // slow quantiles of the value itself
   std::array<float, 48> season_{};
   std::array<std::uint16_t, kDaySlots> profile_{};  // half floats

@@ -102,6 +102,8 @@ void AddAllocationVerb(CLI::App& app, whorl::Status& status) {
       ->required();
   verb->add_flag("--json", options->json, "JSON lines: one per set and capacity");
   verb->callback([options, &status] { status = RunAllocation(*options, std::cout, std::cerr); });
+}
+
 void AddDemandVerbs(CLI::App& app, whorl::Status& status) {
   auto options = std::make_shared<DemandOptions>();
   CLI::App* verb =
