@@ -8,7 +8,7 @@ namespace whorl {
 namespace {
 
 constexpr std::int64_t kBucket = 300'000, kDay = 86'400'000;  // ms
-constexpr std::array<float, 4> kShare{0.5f, 0.9f, 0.95f, 0.99f};
+constexpr auto& kShare = kGruShares;
 constexpr float kMost = 1e15f;
 constexpr float kLeastScale = 0.02f;
 constexpr float kDayGain = 1.0f / 288, kForget = 0.9985f;
@@ -44,8 +44,7 @@ Forecaster::Forecaster(float grain, const GruWeights* gru) : gru_(gru), grain_(g
     mid_weight_[h] = even;
     for (Float8& w : weight_[h]) w = Broadcast(1.0f / kLanes);
   }
-  for (Track& track : track_) track.residual = track.offset = {0, 1.5f, 2, 4};
-  for (Track& track : track_) track.offset = {};
+  for (Track& track : track_) track.residual = {0, 1.5f, 2, 4};
 }
 
 float Forecaster::ToLog(float value) const { return Log(1 + value / grain_); }
@@ -74,15 +73,12 @@ Forecaster::Taken Forecaster::Observe(const DemandObservation& o) {
     const auto missed =
         static_cast<std::size_t>(std::clamp<std::int64_t>((coarse ? step + kBucket / 2 : since) / kBucket - 1, 0, 24));
     slot_ = static_cast<std::uint32_t>(((now % kDay) + kDay) % kDay / kBucket);
-    const bool close_first = count_ > 0 && missed > 0;  // the open bucket is older than the gap
-    if (close_first) CloseBucket(ToLog(static_cast<float>(sum_ / count_)), bucket_censored_, true, o.behaviour);
-    if (close_first || missed == 0) {
-      if (!close_first) {
-        sum_ += static_cast<double>(o.value);
-        CloseBucket(ToLog(static_cast<float>(sum_ / (count_ + 1))), bucket_censored_ || censored, true, o.behaviour);
-      }
-    }
-    if (missed > 0) {
+    if (missed == 0) {
+      sum_ += static_cast<double>(o.value);
+      CloseBucket(ToLog(static_cast<float>(sum_ / (count_ + 1))), bucket_censored_ || censored, true, o.behaviour);
+    } else {
+      if (count_ > 0)  // the open bucket is older than the gap
+        CloseBucket(ToLog(static_cast<float>(sum_ / count_)), bucket_censored_, true, o.behaviour);
       for (std::size_t i = 0; i < missed; ++i) CloseBucket(z_[0], false, false, nullptr);
       CloseBucket(z, censored, buckets_ == 0, o.behaviour);
     }
@@ -289,9 +285,9 @@ void Forecaster::Foresee(const Behaviour* behaviour) {
     const float day = h == 0 ? next : hour;
     const float gru = z_[0] + steps[4 * h] * scale_;
     // Nothing is foretold far above what was ever seen.
-    const float most = peak_ + 0.05f, least = 0;
-    told.experts = Clamp(Float8{z_[0], mean3_, mean12_, level_ + season, day, rls, gru, day_mean_}, Broadcast(least),
-                         Broadcast(most));
+    const float most = peak_ + 0.05f;
+    told.experts =
+        Clamp(Float8{z_[0], mean3_, mean12_, level_ + season, day, rls, gru, day_mean_}, Broadcast(0), Broadcast(most));
     told.mid = Sum(told.experts * mid_weight_[h]);
     told.scale = scale_;
     for (std::size_t q = 0; q < kQuantiles; ++q) {

@@ -16,6 +16,9 @@ namespace whorl {
 inline constexpr std::size_t kGruInputs = 16, kGruHidden = 16, kGruOutputs = 8;
 inline constexpr std::size_t kGruGates = 3 * kGruHidden;  // update, reset, candidate
 
+// The quantiles told: P50, P90, P95, P99.
+inline constexpr std::array<float, 4> kGruShares{0.5f, 0.9f, 0.95f, 0.99f};
+
 // One gated recurrent unit (Cho et al., EMNLP 2014) shared by all VMs and
 // resources, and a linear head on hidden state and input. Plain data.
 struct GruWeights {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/base/split_mix.h"
 #include "core/demand/gru.h"
 #include "core/fingerprint/lanes.h"
 
@@ -9,19 +10,9 @@ namespace whorl {
 namespace {
 
 constexpr std::size_t kSpan = 48, kHour = 12, kBatch = 32;
-constexpr std::array<float, 4> kShare{0.5f, 0.9f, 0.95f, 0.99f};
 constexpr std::size_t kLeastAfter = kSpan + kHour + 1;
 
-struct SplitMix {
-  std::uint64_t state;
-  std::uint64_t Next() {
-    std::uint64_t z = state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  float Uniform() { return static_cast<float>(Next() >> 40) * 0x1p-24f; }
-};
+float Uniform(std::uint64_t& random) { return static_cast<float>(SplitMix(random) >> 40) * 0x1p-24f; }
 
 float Sigmoid(float x) { return 1 / (1 + Exp(-x)); }
 float Tanh(float x) { return 2 * Sigmoid(2 * x) - 1; }
@@ -73,8 +64,8 @@ float Loss(const GruSequence& q, std::size_t t, const GruSteps& raw, GruSteps& g
       const float y = std::clamp((q.log_value[t + k] - q.log_value[t]) / q.scale[t], -20.0f, 20.0f);
       for (std::size_t i = 0; i < 4; ++i) {
         const bool above = y > level[i];
-        loss += part * (above ? kShare[i] : kShare[i] - 1) * (y - level[i]);
-        by[i] += part * (above ? -kShare[i] : 1 - kShare[i]);
+        loss += part * (above ? kGruShares[i] : kGruShares[i] - 1) * (y - level[i]);
+        by[i] += part * (above ? -kGruShares[i] : 1 - kGruShares[i]);
       }
     }
     float after = 0;  // each increment moves all the quantiles above it
@@ -149,13 +140,13 @@ Result<GruWeights> TrainGru(const GruWeights* start, std::span<const GruSequence
   for (const GruSequence& q : sequences)
     if (q.input.size() > kLeastAfter) usable.push_back(&q);
   if (usable.empty()) return Fail(Code::kInvalid, "no history of more than five hours to learn from");
-  SplitMix random{training.seed};
+  std::uint64_t random = training.seed;
   GruWeights w;
   if (start != nullptr) {
     w = *start;
   } else {
-    for (float& v : w.gate) v = (random.Uniform() - 0.5f) * 0.5f;
-    for (float& v : w.head) v = (random.Uniform() - 0.5f) * 0.1f;
+    for (float& v : w.gate) v = (Uniform(random) - 0.5f) * 0.5f;
+    for (float& v : w.head) v = (Uniform(random) - 0.5f) * 0.1f;
   }
   std::vector<float> m(kGruSize, 0.0f), v(kGruSize, 0.0f);
   float decay1 = 1, decay2 = 1;
@@ -165,8 +156,8 @@ Result<GruWeights> TrainGru(const GruWeights* start, std::span<const GruSequence
     float loss = 0;
     constexpr std::size_t kWarm = kSpan / 4;
     for (std::size_t b = 0; b < kBatch; ++b) {
-      const GruSequence& q = *usable[random.Next() % usable.size()];
-      loss += Backward(w, q, random.Next() % (q.input.size() - kLeastAfter), kWarm, grad);
+      const GruSequence& q = *usable[SplitMix(random) % usable.size()];
+      loss += Backward(w, q, SplitMix(random) % (q.input.size() - kLeastAfter), kWarm, grad);
     }
     constexpr float kPer = 1.0f / static_cast<float>(kBatch * (kSpan - kWarm));
     shown += 0.01 * (static_cast<double>(loss * kPer) - shown) / (1 - std::min(0.99, shown == 0 ? 0.99 : 0.0));

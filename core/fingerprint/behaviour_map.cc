@@ -8,6 +8,8 @@
 #include <limits>
 #include <utility>
 
+#include "core/base/split_mix.h"
+
 namespace whorl {
 namespace {
 
@@ -19,16 +21,10 @@ constexpr int kBalance = 4;  // more change little
 // Of the landmarks that may stay, the most crowded eighth makes room.
 constexpr std::size_t kStaying = 7, kOf = 8;
 
-// splitmix64.
 class Chance {
  public:
   // 0 <= x < 1
-  double Next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-  }
+  double Next() { return static_cast<double>(SplitMix(state_) >> 11) * 0x1p-53; }
 
  private:
   std::uint64_t state_ = 0x77686f726cu;

@@ -1,7 +1,6 @@
 #include "core/replay/recording.h"
 
 #include <array>
-#include <bit>
 #include <cstring>
 #include <span>
 #include <type_traits>
@@ -15,7 +14,7 @@ namespace {
 // check (4: FNV-1a of kind and body, folded), body. Little endian. Bodies are the
 // engine's own plain values; the signature is made of their sizes.
 constexpr std::array<char, 4> kMagic{'W', 'H', 'R', 'C'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHead = sizeof(kMagic) + 2 * sizeof(std::uint32_t);
 constexpr std::size_t kRecordHead = 1 + 2 * sizeof(std::uint32_t);
 constexpr std::uint32_t kLongest = 64u << 20;
@@ -36,24 +35,11 @@ enum Kind : std::uint8_t {
   kTick,
 };
 
-struct Fnv {
-  std::uint64_t state = 0xcbf29ce484222325u;
-  void Byte(unsigned char c) { state = (state ^ c) * 0x100000001b3u; }
-  void Add(std::string_view bytes) {
-    for (const char c : bytes) Byte(static_cast<unsigned char>(c));
-  }
-  void Add(std::uint64_t value) {
-    for (int i = 0; i < 8; ++i) Byte(static_cast<unsigned char>(value >> (8 * i)));
-  }
-  void Add(std::int64_t value) { Add(static_cast<std::uint64_t>(value)); }
-  void Add(double value) { Add(std::bit_cast<std::uint64_t>(value)); }
-  void Add(float value) { Add(std::uint64_t{std::bit_cast<std::uint32_t>(value)}); }
-};
 std::uint32_t CheckOf(std::uint8_t kind, std::string_view body) {
-  Fnv fnv;
-  fnv.Byte(kind);
-  fnv.Add(body);
-  return static_cast<std::uint32_t>(fnv.state ^ (fnv.state >> 32));
+  Digest digest;
+  digest.Byte(kind);
+  digest.Add(body);
+  return static_cast<std::uint32_t>(digest.state ^ (digest.state >> 32));
 }
 
 // Everything of a spec but its id.
@@ -90,9 +76,9 @@ class Writer {
     for (const T& value : values) (*this)(value);
     return *this;
   }
-  Writer& Text(std::string_view text) {
-    (*this)(static_cast<std::uint32_t>(text.size()));
-    out_.append(text);
+  Writer& Text(std::string_view text) { return (*this)(static_cast<std::uint32_t>(text.size())).Bytes(text); }
+  Writer& Bytes(std::string_view bytes) {
+    out_.append(bytes);
     return *this;
   }
   const std::string& out() const { return out_; }
@@ -169,33 +155,48 @@ Error Damaged(std::size_t at, std::string_view what) {
 
 }  // namespace
 
-std::uint64_t DigestOf(const Plan& plan, std::span<const Assessment> assessments) {
-  Fnv fnv;
-  fnv.Add(Count(plan.capacity));
+void AddTo(Digest& digest, const Plan& plan) {
+  digest.Add(Count(plan.capacity));
   for (const CpuDirective& d : plan.directives) {
-    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(d.vm)});
-    fnv.Add(Count(d.entitlement));
-    fnv.Add(Count(d.allocation));
-    fnv.Add(d.quota ? Count(*d.quota) : std::int64_t{-1});
-    fnv.Add(std::uint64_t{d.shares});
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(d.vm)});
+    digest.Add(Count(d.entitlement));
+    digest.Add(Count(d.allocation));
+    digest.Add(d.quota ? Count(*d.quota) : std::int64_t{-1});
+    digest.Add(std::uint64_t{d.shares});
   }
   for (const Loan& loan : plan.loans) {
-    fnv.Add(loan.id);
-    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(loan.lender)});
-    fnv.Add(std::uint64_t{static_cast<std::uint32_t>(loan.borrower)});
-    fnv.Add(Count(loan.amount));
-    fnv.Add(ToUnixMillis(loan.since));
-    fnv.Add(ToUnixMillis(loan.expires));
+    digest.Add(loan.id);
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(loan.lender)});
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(loan.borrower)});
+    digest.Add(Count(loan.amount));
+    digest.Add(ToUnixMillis(loan.since));
+    digest.Add(ToUnixMillis(loan.expires));
   }
-  for (const Assessment& a : assessments) {
-    fnv.Add(std::uint64_t{static_cast<std::uint8_t>(a.state)});
-    fnv.Add(std::uint64_t{a.score.value_or(255)});
-    fnv.Add(a.p_value.value_or(-1));
-    fnv.Add(std::uint64_t{static_cast<std::uint8_t>(a.nature)});
-    for (const float e : a.evidence) fnv.Add(e);
-    fnv.Add(a.cpu_predicted ? Count(*a.cpu_predicted) : std::int64_t{-1});
+}
+
+void AddTo(Digest& digest, const Assessment& a) {
+  digest.Add(std::uint64_t{static_cast<std::uint8_t>(a.state)});
+  digest.Add(std::uint64_t{a.score.value_or(255)});
+  digest.Add(a.p_value.value_or(-1));
+  digest.Add(std::uint64_t{a.threshold});
+  digest.Add(std::uint64_t{static_cast<std::uint8_t>(a.nature)});
+  for (const float e : a.evidence) digest.Add(e);
+  for (std::size_t i = 0; i < a.top_count; ++i) {
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(a.top[i].feature)});
+    digest.Add(a.top[i].sigmas);
+    digest.Add(a.top[i].share);
+    digest.Add(a.top[i].value);
+    digest.Add(a.top[i].usual);
   }
-  return fnv.state;
+  digest.Add(a.cpu_predicted ? Count(*a.cpu_predicted) : std::int64_t{-1});
+  digest.Add(Count(a.cpu_allocation));
+}
+
+std::uint64_t DigestOf(const Plan& plan, std::span<const Assessment> assessments) {
+  Digest digest;
+  AddTo(digest, plan);
+  for (const Assessment& a : assessments) AddTo(digest, a);
+  return digest.state;
 }
 
 Recorder::Recorder(Sink sink) : sink_(std::move(sink)) {
@@ -206,8 +207,8 @@ Recorder::Recorder(Sink sink) : sink_(std::move(sink)) {
 
 void Recorder::Put(std::uint8_t kind, std::string_view body) {
   Writer record;
-  record(kind)(static_cast<std::uint32_t>(body.size()))(CheckOf(kind, body));
-  sink_(record.out() + std::string(body));
+  record(kind)(static_cast<std::uint32_t>(body.size()))(CheckOf(kind, body)).Bytes(body);
+  sink_(record.out());
 }
 
 void Recorder::Capacity(const std::optional<MilliCores>& capacity) { Put(kCapacity, Writer()(capacity).out()); }

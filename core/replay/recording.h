@@ -3,16 +3,21 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "core/base/digest.h"
 #include "core/base/result.h"
 #include "core/engine/engine.h"
 
 namespace whorl {
 
-// What an engine answered in one tick, as one number (FNV-1a over the fields):
-// equal for equal plans and assessments, whichever compiler built the program.
+// What an engine answered, field by field: equal for equal answers, whichever
+// compiler built the program.
+void AddTo(Digest& digest, const Plan& plan);
+void AddTo(Digest& digest, const Assessment& assessment);
+// Of one tick, as one number.
 std::uint64_t DigestOf(const Plan& plan, std::span<const Assessment> assessments);
 
 // Writes down every call that changes an engine, in order, and a digest of each

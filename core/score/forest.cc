@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/split_mix.h"
+
 namespace whorl {
 namespace {
 
 constexpr float kSixteenths = 16.0f;
 
-// splitmix64 (Steele, Lea & Flood 2014): the same trees for the same points.
-std::uint64_t Next(std::uint64_t& state) {
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+// The same trees for the same points.
 std::uint32_t Below(std::uint64_t& state, std::uint32_t bound) {
-  return static_cast<std::uint32_t>((Next(state) >> 32) * bound >> 32);
+  return static_cast<std::uint32_t>((SplitMix(state) >> 32) * bound >> 32);
 }
 
 // Mean path length of an unsuccessful search among n points: the paper's c(n).

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/split_mix.h"
+
 namespace whorl {
 namespace {
 
@@ -21,12 +23,7 @@ struct Projection {
 constexpr std::array<Projection, Loda::kProjections> Projections() {
   std::array<Projection, Loda::kProjections> all{};
   std::uint64_t state = 0x10da;
-  const auto next = [&state] {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  };
+  const auto next = [&state] { return SplitMix(state); };
   for (Projection& p : all) {
     for (std::size_t i = 0; i < kPerProjection; ++i) {
       p.feature[i] = static_cast<std::uint8_t>(next() % kFeatureCount);

@@ -10,64 +10,29 @@
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <deque>
 #include <memory>
-#include <new>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "core/base/split_mix.h"
 #include "core/engine/engine.h"
 #include "core/engine/vm_state.h"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* p = std::malloc(size)) return p;
-  std::abort();
-}
-void* operator new(std::size_t size, std::align_val_t align) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  const auto a = static_cast<std::size_t>(align);
-  if (void* p = std::aligned_alloc(a, (size + a - 1) / a * a)) return p;
-  std::abort();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#include "tests/bench/allocations.h"
+#include "tests/bench/meter.h"
 
 namespace {
 
 using namespace whorl;
-// Time of this thread on a core, so that other work on the machine only shows
-// where it competes for memory.
-double CoreSeconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-double SecondsSince(double start) { return CoreSeconds() - start; }
 
-// splitmix64: the same frames in every run.
+// The same frames in every run.
 struct Random {
   std::uint64_t state;
-  double Next() {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-  }
+  double Next() { return static_cast<double>(SplitMix(state) >> 11) * 0x1p-53; }
 };
 
 // VMs that share a baseline behave alike.

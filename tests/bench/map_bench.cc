@@ -9,13 +9,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/base/split_mix.h"
 #include "core/fingerprint/behaviour_map.h"
 #include "core/fingerprint/cohort.h"
+#include "tests/bench/meter.h"
 
 namespace {
 
@@ -23,22 +24,10 @@ using namespace whorl;
 
 constexpr std::size_t kKinds = 24;
 
-double CoreSeconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-double SecondsSince(double start) { return CoreSeconds() - start; }
-
-// splitmix64: the same fleet in every run.
+// The same fleet in every run.
 struct Random {
   std::uint64_t state;
-  float Next() {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return static_cast<float>(static_cast<double>((z ^ (z >> 31)) >> 40) * 0x1p-24);
-  }
+  float Next() { return static_cast<float>(static_cast<double>(SplitMix(state) >> 40) * 0x1p-24); }
   float Normal() {
     float sum = 0;
     for (int i = 0; i < 12; ++i) sum += Next();

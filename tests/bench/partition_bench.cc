@@ -2,37 +2,16 @@
 // resources among VMS (200) VMs, entitlements and loans, while needs move.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/partition/entitlement.h"
 #include "core/partition/ledger.h"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-double CoreSeconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* p = std::malloc(size)) return p;
-  std::abort();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#include "tests/bench/allocations.h"
+#include "tests/bench/meter.h"
 
 int main(int argc, char** argv) {
   using namespace whorl::partition;
