@@ -248,8 +248,7 @@ void DomainReader::Run(const std::stop_token& stop) {
     const auto now = Now();
     auto due = vms_.end();
     Millis wait = options_.period;
-    for (auto vm = vms_.begin(); vm != vms_.end(); ++vm) {
-      if (rests_) break;
+    for (auto vm = vms_.begin(); vm != vms_.end() && !rests_; ++vm) {
       if (vm->second.due <= now && (due == vms_.end() || vm->second.due < due->second.due)) due = vm;
       wait = std::min(wait, std::max(vm->second.due - now, Millis{0}));
     }

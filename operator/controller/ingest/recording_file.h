@@ -25,7 +25,6 @@ class RecordingFile {
 
   Recorder& recorder() { return recorder_; }
   const std::string& path() const { return path_; }
-  bool ended() const { return ended_; }
 
  private:
   RecordingFile(std::string path, std::ofstream out, std::uint64_t most_bytes);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,8 @@ constexpr std::uint64_t kSeed = 20'260'105;
 
 using Row = std::array<double, kNodeSize>;
 using Grid = std::vector<Row>;  // one row per period
+
+double SumOf(const Row& row) { return std::accumulate(row.begin(), row.end(), 0.0); }
 
 struct Node {
   std::string name, set;
@@ -85,8 +88,7 @@ class Forecast {
 
 // Targets become a hard partition of the whole capacity, in their proportion.
 Row Fill(const Row& target, double capacity) {
-  double sum = 0;
-  for (const double t : target) sum += t;
+  const double sum = SumOf(target);
   Row out;
   for (std::size_t i = 0; i < kNodeSize; ++i) out[i] = sum > 0 ? capacity * target[i] / sum : capacity / kNodeSize;
   return out;
@@ -162,10 +164,8 @@ Row Shares(const Row& demand, double capacity) {
 // The rule at its word (predicted = last period): clamp, then everybody short
 // takes from the same excess. What it over-commits nobody has: all are scaled.
 Row Literal(const Row& predicted, double available) {
-  double sum = 0;
-  for (const double p : predicted) sum += p;
   Row a = predicted;
-  if (sum <= available) return Fill(a, available);
+  if (SumOf(predicted) <= available) return Fill(a, available);
   for (std::size_t i = 0; i < kNodeSize; ++i) a[i] = available / kNodeSize;  // no VM deviates: w_i = mean
   const Row before = a;
   for (std::size_t i = 0; i < kNodeSize; ++i) {
@@ -173,9 +173,7 @@ Row Literal(const Row& predicted, double available) {
     for (std::size_t j = 0; j < kNodeSize; ++j) excess += j == i ? 0 : std::max(0.0, before[j] - predicted[j]);
     a[i] += std::min(std::max(0.0, predicted[i] - before[i]), excess);
   }
-  double given = 0;
-  for (const double x : a) given += x;
-  return given > available ? Fill(a, available) : a;
+  return SumOf(a) > available ? Fill(a, available) : a;
 }
 
 // Least unmet demand over the hour with one partition: the next unit goes to
@@ -221,11 +219,7 @@ double Unmet(const Row& demand, const Row& given) {
 
 double CapacityAt(const Grid& demand, double q) {
   std::vector<double> sums;
-  for (const Row& row : demand) {
-    double sum = 0;
-    for (const double d : row) sum += d;
-    sums.push_back(sum);
-  }
+  for (const Row& row : demand) sums.push_back(SumOf(row));
   return std::max(Quantile(sums, q), 16.0 * kNodeSize);
 }
 
@@ -259,10 +253,12 @@ std::array<double, kNames.size()> Compare(const Node& node, double capacity) {
       unmet[kVpa95] += Unmet(d[t], Fill(vpa95, capacity));
       unmet[kLastHour] += Unmet(d[t], Fill(recent, capacity));
       unmet[kEwma] += Unmet(d[t], Fill(ewma, capacity));
-      unmet[kShares] += Unmet(d[t], Shares(d[t], capacity));
+      // Who knows the demand of the moment leaves as little unmet as anybody can.
+      const double least = Unmet(d[t], Shares(d[t], capacity));
+      unmet[kShares] += least;
       unmet[kLiteral] += Unmet(d[t], Literal(d[t - 1], capacity));
       unmet[kHourly] += Unmet(d[t], hourly);
-      unmet[kFiveMinute] += Unmet(d[t], Shares(d[t], capacity));
+      unmet[kFiveMinute] += least;
       unmet[kOurs] += Unmet(d[t], ours.Plan(capacity));
     }
     ours.Observe(d[t]);
@@ -429,7 +425,7 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
       for (const std::string& set : {node.set, std::string("*")}) {
         for (std::size_t p = 0; p < result.size(); ++p) unmet[set][p] += result[p];
         for (std::size_t t = kWarm; t < node.demand.size(); ++t) {
-          for (const double x : node.demand[t]) demand[set] += x;
+          demand[set] += SumOf(node.demand[t]);
         }
         ++count[set];
         victims[set].without_signal += v.without_signal;
@@ -438,14 +434,11 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
       }
       if (!first) continue;  // lies are told on one node of each set, by three of its VMs
       for (const std::size_t liar : {std::size_t{0}, std::size_t{5}, std::size_t{10}}) {
+        const auto honest = Useful(node, capacity, -1, liar);
         for (std::size_t l = 0; l < kLies.size(); ++l) {
-          // The colluders' honest yield is that of the same two VMs.
-          double own = 0, others = 0;
           const auto lying = Useful(node, capacity, static_cast<int>(l), liar);
-          const auto honest = Useful(node, capacity, -1, liar);
-          own = honest.first;
-          others = honest.second;
-          if (l == 3) {
+          auto [own, others] = honest;
+          if (l == 3) {  // the colluders' honest yield is that of the same two VMs
             const double friends = Useful(node, capacity, -1, (liar + 1) % kNodeSize).first;
             own += friends;
             others -= friends;

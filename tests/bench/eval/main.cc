@@ -1,5 +1,6 @@
 // whorl-eval: wires the verbs to the command line.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -25,6 +26,11 @@ constexpr const char* kAbout =
     "set\n\n"
     "Tables are .csv or .csv.zst. What is wrong with a trace here and there is masked and counted in the result; what "
     "is not a trace is refused with its name and line. docs/reference/whorl-eval.md says what each figure means.";
+
+void AddVmFolder(CLI::App& verb, std::filesystem::path& data) {
+  verb.add_option("--data", data, "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
+      ->required();
+}
 
 // A verb registers itself on the app and leaves what came of it in `status`.
 void AddAnomalyVerb(CLI::App& app, whorl::Status& status) {
@@ -62,9 +68,7 @@ void AddAlarmsVerb(CLI::App& app, whorl::Status& status) {
   CLI::App* verb = app.add_subcommand("alarms",
                                       "Unlabelled VMs: how often p falls below nominal rates, episodes against the "
                                       "budget, and which injected changes the same setting finds");
-  verb->add_option("--data", options->data,
-                   "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
-      ->required();
+  AddVmFolder(*verb, options->data);
   verb->add_flag("--json", options->json,
                  "JSON lines: one per VM, then one per set, without and with adaptive control");
   verb->callback([options, &status] {
@@ -97,9 +101,7 @@ void AddAllocationVerb(CLI::App& app, whorl::Status& status) {
   CLI::App* verb = app.add_subcommand("allocation",
                                       "Nodes of 16 recorded VMs under hard partitions: unmet demand of the shipping "
                                       "partition and of nine others, victims of a runaway, and whether lying pays");
-  verb->add_option("--data", options->data,
-                   "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand")
-      ->required();
+  AddVmFolder(*verb, options->data);
   verb->add_flag("--json", options->json, "JSON lines: one per set and capacity");
   verb->callback([options, &status] { status = RunAllocation(*options, std::cout, std::cerr); });
 }
@@ -110,8 +112,7 @@ void AddDemandVerbs(CLI::App& app, whorl::Status& status) {
       app.add_subcommand("demand",
                          "Forecasts of VMs' CPU: unused core-hours saved against VPA's p95 + 15 % at equal "
                          "deficit, coverage of P95, what the GRU adds");
-  const char* folder = "Folder with azure*.csv and bitbrains*.csv, laid out as ../shared/data/vm_demand";
-  verb->add_option("--data", options->data, folder)->required();
+  AddVmFolder(*verb, options->data);
   verb->add_option("--set", options->set, "Only this set; without it both")
       ->check(CLI::IsMember({"azure", "bitbrains"}));
   verb->add_flag("--held-out", options->held_out, "Only the third of the VMs that train-demand leaves out");
@@ -121,7 +122,7 @@ void AddDemandVerbs(CLI::App& app, whorl::Status& status) {
   auto train = std::make_shared<TrainDemandOptions>();
   CLI::App* training =
       app.add_subcommand("train-demand", "Trains the GRU of the demand model on two thirds of the VMs");
-  training->add_option("--data", train->data, folder)->required();
+  AddVmFolder(*training, train->data);
   training->add_option("--out", train->out, "Where the weights go, as core/demand/gru_weights.inc")->required();
   training->add_option("--seed", train->seed, "The same seed gives the same bytes")->capture_default_str();
   training->add_option("--steps", train->steps, "Minibatches of 32 windows")->capture_default_str();

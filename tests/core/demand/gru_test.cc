@@ -47,9 +47,12 @@ TEST(Gru, WeightsAreReadBackAsWrittenAndDamagedOnesAreRefused) {
 
 TEST(Gru, TunedWeightsAreTakenOnlyWhenTheyForetellTheNewestBetter) {
   const auto data = Sawtooth();
-  const auto tuned = FineTune(*TrainGru(nullptr, data, Short(1)), data, 5);
+  const GruWeights current = *TrainGru(nullptr, data, Short(1));
+  const auto tuned = FineTune(current, data, 5);
   if (!tuned) {
     EXPECT_EQ(tuned.error().code, Code::kRefused);
+  } else {
+    EXPECT_LT(GruLoss(*tuned, data, 0.2), GruLoss(current, data, 0.2));
   }
   EXPECT_FALSE(FineTune(GruWeights{}, {}, 5));
 }
