@@ -606,7 +606,6 @@ void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
   plan.made_at = now;
   plan.capacity = capacity.value_or(MilliCores{});
   plan.directives.clear();
-  plan.loans.clear();
   for (const Recall& recall : frame.recalls) ledger.Recall(recall.loan, now_ms);
   ChooseMembers();
   if (!capacity || enforced.empty()) {
@@ -617,6 +616,7 @@ void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
       a.guard = {};
       enrolments[slot].allocation.reset();
     }
+    WriteLoans();
     return;
   }
   DescribeMembers(now);
@@ -678,9 +678,7 @@ void Engine::State::Direct(Time now) {
 }
 
 void Engine::State::WriteLoans() {
-  for (const partition::OpenLoan& open : ledger.loans()) {
-    const Assessment& lender = Of(open.lender);
-    const std::int64_t left = Count(lender.cpu_entitlement) - Count(lender.cpu_lent);
+  const auto written = [](const partition::OpenLoan& open) {
     Loan loan;
     loan.id = open.id;
     loan.lender = VmHandle{open.lender};
@@ -688,11 +686,25 @@ void Engine::State::WriteLoans() {
     loan.amount = MilliCores{open.amount};
     loan.since = FromUnixMillis(open.since_ms);
     loan.expires = FromUnixMillis(open.expires_ms);
+    loan.reason = open.reason;
+    loan.lender_need = MilliCores{open.lender_need};
+    loan.borrower_need = MilliCores{open.borrower_need};
+    return loan;
+  };
+  plan.loans.clear();
+  for (const partition::OpenLoan& open : ledger.loans()) {
+    const Assessment& lender = Of(open.lender);
+    const std::int64_t left = Count(lender.cpu_entitlement) - Count(lender.cpu_lent);
+    Loan loan = written(open);
     loan.recall.use_above =
         MilliCores{std::max(static_cast<std::int64_t>(kRecallPart * static_cast<double>(left)), kLeastRecallUse)};
     loan.recall.delay_above_ms_per_s = kRecallDelay;
     loan.recall.for_at_least = kRecallFor;
     plan.loans.push_back(loan);
+  }
+  plan.closed.clear();
+  for (const partition::EndedLoan& ended : ledger.ended()) {
+    plan.closed.push_back({written(ended.loan), FromUnixMillis(ended.ended_ms), ended.outcome, ended.loan.moved});
   }
 }
 

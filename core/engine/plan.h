@@ -7,6 +7,7 @@
 #include "core/base/time.h"
 #include "core/base/units.h"
 #include "core/engine/frame.h"
+#include "core/partition/loan.h"
 
 namespace whorl {
 
@@ -27,7 +28,20 @@ struct Loan {
   MilliCores amount{};
   Time since{};
   Time expires{};
+  LoanReason reason = LoanReason::kNeed;
+  // The forecast it was opened on: what each was expected to need, margin included.
+  MilliCores lender_need{};
+  MilliCores borrower_need{};
   RecallRule recall;
+};
+
+// A loan that ended since the plan before. A party that was withdrawn may have
+// given its handle away since: whoever needs names keeps them by the loan's id.
+struct ClosedLoan {
+  Loan loan;  // as it last stood, without its recall rule
+  Time ended{};
+  LoanOutcome outcome = LoanOutcome::kReturned;
+  std::int64_t moved = 0;  // millicore-milliseconds lent in all
 };
 
 // What should hold for one VM's pod cgroup until the lease ends.
@@ -47,6 +61,7 @@ struct Plan {
   MilliCores capacity{};
   std::vector<CpuDirective> directives;
   std::vector<Loan> loans;
+  std::vector<ClosedLoan> closed;
 };
 
 }  // namespace whorl

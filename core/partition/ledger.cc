@@ -19,11 +19,17 @@ constexpr std::uint32_t kLargestHandle = 1'000'000;
 
 }  // namespace
 
+void Ledger::BeginTick(std::int64_t now_ms) {
+  ended_.erase(ended_.begin(), ended_.begin() + static_cast<std::ptrdiff_t>(told_));
+  Settle(now_ms);
+}
+
 void Ledger::Settle(std::int64_t now_ms) {
   const std::int64_t elapsed = settled_ms_ == 0 ? 0 : std::clamp<std::int64_t>(now_ms - settled_ms_, 0, kLongestTick);
   settled_ms_ = now_ms;
   if (elapsed == 0) return;
-  for (const OpenLoan& loan : loans_) {
+  for (OpenLoan& loan : loans_) {
+    loan.moved += loan.amount * elapsed;
     accounts_[loan.lender].credits += loan.amount * elapsed;
     accounts_[loan.borrower].credits -= loan.amount * elapsed;
   }
@@ -105,6 +111,9 @@ void Ledger::ServeBorrowers(std::span<const Member> members, const std::vector<S
   });
   if (wanted <= supply) return;
 
+  for (const std::uint32_t i : borrowers_) {
+    if (bonus(i) > 0) reason_[i] = LoanReason::kDeviation;
+  }
   for (std::size_t begin = 0; begin < borrowers_.size();) {
     std::size_t end = begin;
     std::int64_t group = 0;
@@ -137,12 +146,22 @@ void Ledger::ServeBorrowers(std::span<const Member> members, const std::vector<S
     for (std::size_t k = begin; k < end; ++k) {
       const std::uint32_t i = borrowers_[k];
       want_[i] = static_cast<std::int64_t>(served(i, high) + 1e-6);
+      reason_[i] = LoanReason::kCredits;
       supply -= want_[i];
     }
     assert(supply >= -1);
     begin = end;
     supply = std::max<std::int64_t>(supply, 0);
   }
+}
+
+// Of a loan between members that is worth less than the least one by now.
+LoanOutcome Ledger::WhyEnded(const OpenLoan& loan, std::span<const Member> members) const {
+  const auto lender = static_cast<std::size_t>(accounts_[loan.lender].position);
+  const auto borrower = static_cast<std::size_t>(accounts_[loan.borrower].position);
+  if (!members[lender].need || !members[borrower].need) return LoanOutcome::kBlind;
+  if (supply_[lender] - out_[lender] < kLeastLoan) return LoanOutcome::kReclaimed;
+  return asked_[borrower] - held_[borrower] < kLeastLoan ? LoanOutcome::kReturned : LoanOutcome::kOutranked;
 }
 
 // Open loans first, oldest first: a loan that both sides still agree on keeps
@@ -154,12 +173,23 @@ void Ledger::KeepLoans(std::span<const Member> members, std::int64_t now_ms) {
   for (OpenLoan loan : loans_) {
     const std::int32_t from = accounts_[loan.lender].position;
     const std::int32_t to = accounts_[loan.borrower].position;
-    if (from < 0 || to < 0) continue;
+    if (from < 0 || to < 0) {
+      End(loan, LoanOutcome::kUnenforced, now_ms);
+      continue;
+    }
     const auto lender = static_cast<std::size_t>(from), borrower = static_cast<std::size_t>(to);
-    if (Lapsed(loan, members, now_ms)) continue;
+    if (Lapsed(loan, members, now_ms)) {
+      End(loan, LoanOutcome::kExpired, now_ms);
+      continue;
+    }
     const bool renewable = members[lender].may_renew && members[borrower].may_renew;
-    loan.amount = std::min({loan.amount, supply_[lender] - out_[lender], want_[borrower] - held_[borrower]});
-    if (loan.amount < kLeastLoan) continue;
+    const std::int64_t worth =
+        std::min({loan.amount, supply_[lender] - out_[lender], want_[borrower] - held_[borrower]});
+    if (worth < kLeastLoan) {
+      End(loan, WhyEnded(loan, members), now_ms);
+      continue;
+    }
+    loan.amount = worth;
     const std::int64_t quantum = members[lender].quantum_ms;
     if (renewable && loan.expires_ms - now_ms <= quantum / 2) loan.expires_ms = now_ms + quantum;
     out_[lender] += loan.amount;
@@ -201,7 +231,17 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
       if (open != end) {
         open->amount += amount;
       } else {
-        loans_.push_back({next_id_++, from, to, amount, now_ms, now_ms + members[lender].quantum_ms});
+        OpenLoan loan;
+        loan.id = next_id_++;
+        loan.lender = from;
+        loan.borrower = to;
+        loan.amount = amount;
+        loan.since_ms = now_ms;
+        loan.expires_ms = now_ms + members[lender].quantum_ms;
+        loan.reason = reason_[borrower];
+        loan.lender_need = *members[lender].need;
+        loan.borrower_need = *members[borrower].need;
+        loans_.push_back(loan);
       }
     }
   }
@@ -209,13 +249,15 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
 
 void Ledger::Lend(std::span<const Member> members, std::vector<Share>& shares, std::int64_t now_ms, bool may_open) {
   assert(shares.size() == members.size());
-  Settle(now_ms);
+  BeginTick(now_ms);
   FindPositions(members);
   for (auto* v : {&supply_, &want_, &held_, &out_}) v->assign(members.size(), 0);
+  reason_.assign(members.size(), LoanReason::kNeed);
   borrowers_.clear();
   lenders_.clear();
 
   SupplyAndWant(members, shares, now_ms, may_open);
+  asked_.assign(want_.begin(), want_.end());
   ServeBorrowers(members, shares);
   KeepLoans(members, now_ms);
   if (may_open) OpenLoans(members, now_ms);
@@ -224,11 +266,14 @@ void Ledger::Lend(std::span<const Member> members, std::vector<Share>& shares, s
     shares[i].borrowed = held_[i];
     accounts_[members[i].vm].bonus = shares[i].entitlement - shares[i].plain;
   }
+  told_ = ended_.size();
 }
 
 void Ledger::CloseAll(std::int64_t now_ms) {
-  Settle(now_ms);
+  BeginTick(now_ms);
+  for (const OpenLoan& loan : loans_) End(loan, LoanOutcome::kSuspended, now_ms);
   loans_.clear();
+  told_ = ended_.size();
   for (Account& account : accounts_) account.bonus = 0;
 }
 
@@ -237,12 +282,17 @@ void Ledger::Recall(std::uint64_t loan, std::int64_t now_ms) {
   if (found == loans_.end()) return;
   Account& lender = accounts_[found->lender];
   lender.no_lend_until_ms = now_ms + lender.quantum_ms;
+  End(*found, LoanOutcome::kRecalled, now_ms);
   loans_.erase(found);
 }
 
 void Ledger::Leave(std::uint32_t vm) {
   if (vm >= accounts_.size()) return;
-  std::erase_if(loans_, [&](const OpenLoan& l) { return l.lender == vm || l.borrower == vm; });
+  std::erase_if(loans_, [&](const OpenLoan& l) {
+    const bool party = l.lender == vm || l.borrower == vm;
+    if (party) End(l, LoanOutcome::kLeft, settled_ms_);
+    return party;
+  });
   house_ += accounts_[vm].credits;
   accounts_[vm] = Account{};
 }
@@ -288,6 +338,11 @@ Status Ledger::Restore(const Snapshot& saved) {
     if (!parties || loan.lender == loan.borrower || loan.amount <= 0 || loan.id <= last || loan.id >= saved.next_id)
       return Fail(Code::kCorrupt, "ledger: loan " + std::to_string(loan.id) + " makes no sense");
     last = loan.id;
+  }
+  for (const OpenLoan& loan : loans_) {
+    const bool goes_on =
+        std::any_of(saved.loans.begin(), saved.loans.end(), [&](const OpenLoan& l) { return l.id == loan.id; });
+    if (!goes_on) End(loan, LoanOutcome::kHandedOver, settled_ms_);
   }
   accounts_ = std::move(accounts);
   loans_ = saved.loans;

@@ -6,6 +6,7 @@
 
 #include "core/base/result.h"
 #include "core/partition/entitlement.h"
+#include "core/partition/loan.h"
 
 namespace whorl::partition {
 
@@ -17,6 +18,17 @@ struct OpenLoan {
   std::int64_t amount = 0;
   std::int64_t since_ms = 0;
   std::int64_t expires_ms = 0;
+  LoanReason reason = LoanReason::kNeed;
+  // The forecast it was opened on: what each side was expected to need.
+  std::int64_t lender_need = 0;
+  std::int64_t borrower_need = 0;
+  std::int64_t moved = 0;  // amount x milliseconds so far, as the credits count it
+};
+
+struct EndedLoan {
+  OpenLoan loan;  // as it last stood
+  std::int64_t ended_ms = 0;
+  LoanOutcome outcome = LoanOutcome::kReturned;
 };
 
 // Loans smaller than this are not worth two writes on the node.
@@ -36,7 +48,7 @@ class Ledger {
 
   // The agent took this loan back: its lender lends nothing for a quantum.
   void Recall(std::uint64_t loan, std::int64_t now_ms);
-  // The VM left: its loans close, its balance goes to the house.
+  // The VM left: its loans close as of the last tick, its balance goes to the house.
   void Leave(std::uint32_t vm);
   // No partition in this tick: all loans close.
   void CloseAll(std::int64_t now_ms);
@@ -47,6 +59,9 @@ class Ledger {
   std::int64_t credits(std::uint32_t vm) const { return vm < accounts_.size() ? accounts_[vm].credits : 0; }
   std::int64_t house() const { return house_; }
   std::span<const OpenLoan> loans() const { return loans_; }
+  // What ended since the tick before, in the order in which it did; valid until
+  // the next Lend or CloseAll. A party that left may have given its number away.
+  std::span<const EndedLoan> ended() const { return ended_; }
 
   // What must outlive the process: balances, open loans and the next id. A
   // restored ledger goes on as if it had never stopped; the time between counts
@@ -66,7 +81,8 @@ class Ledger {
     std::uint64_t next_id = 1;
   };
   Snapshot Save() const;
-  // Replaces everything. Refused (kCorrupt), nothing changed: credits that do not
+  // Replaces everything; open loans that are not in the snapshot end as handed
+  // over. Refused (kCorrupt), nothing changed: credits that do not
   // sum to zero, a VM twice or beyond the largest handle, a loan without amount,
   // to itself, of a VM without a balance, or with an id out of order.
   Status Restore(const Snapshot& saved);
@@ -79,7 +95,12 @@ class Ledger {
     std::int32_t position = -1;  // among this tick's members
     std::int64_t bonus = 0;      // entitlement above plain, charged until the next tick
   };
+  void BeginTick(std::int64_t now_ms);
   void Settle(std::int64_t now_ms);
+  void End(const OpenLoan& loan, LoanOutcome outcome, std::int64_t now_ms) {
+    ended_.push_back({loan, now_ms, outcome});
+  }
+  LoanOutcome WhyEnded(const OpenLoan& loan, std::span<const Member> members) const;
   void FindPositions(std::span<const Member> members);
   bool Lapsed(const OpenLoan& loan, std::span<const Member> members, std::int64_t now_ms) const;
   void SupplyAndWant(std::span<const Member> members, const std::vector<Share>& shares, std::int64_t now_ms,
@@ -90,10 +111,14 @@ class Ledger {
 
   std::vector<Account> accounts_;  // by vm
   std::vector<OpenLoan> loans_;    // by id, ascending
+  std::vector<EndedLoan> ended_;
+  std::size_t told_ = 0;  // of ended_, how many a tick has shown already
   std::int64_t house_ = 0;
   std::int64_t settled_ms_ = 0;
   std::uint64_t next_id_ = 1;
   std::vector<std::int64_t> supply_, want_, held_, out_;  // by position; held = borrowed so far, out = lent so far
+  std::vector<std::int64_t> asked_;                       // want before it was cut to what is offered
+  std::vector<LoanReason> reason_;                        // by position of the borrower
   std::vector<std::uint32_t> borrowers_, lenders_;
 };
 

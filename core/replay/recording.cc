@@ -14,7 +14,7 @@ namespace {
 // check (4: FNV-1a of kind and body, folded), body. Little endian. Bodies are the
 // engine's own plain values; the signature is made of their sizes.
 constexpr std::array<char, 4> kMagic{'W', 'H', 'R', 'C'};
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::size_t kHead = sizeof(kMagic) + 2 * sizeof(std::uint32_t);
 constexpr std::size_t kRecordHead = 1 + 2 * sizeof(std::uint32_t);
 constexpr std::uint32_t kLongest = 64u << 20;
@@ -164,13 +164,23 @@ void AddTo(Digest& digest, const Plan& plan) {
     digest.Add(d.quota ? Count(*d.quota) : std::int64_t{-1});
     digest.Add(std::uint64_t{d.shares});
   }
-  for (const Loan& loan : plan.loans) {
+  const auto add = [&digest](const Loan& loan) {
     digest.Add(loan.id);
     digest.Add(std::uint64_t{static_cast<std::uint32_t>(loan.lender)});
     digest.Add(std::uint64_t{static_cast<std::uint32_t>(loan.borrower)});
     digest.Add(Count(loan.amount));
     digest.Add(ToUnixMillis(loan.since));
     digest.Add(ToUnixMillis(loan.expires));
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(loan.reason)});
+    digest.Add(Count(loan.lender_need));
+    digest.Add(Count(loan.borrower_need));
+  };
+  for (const Loan& loan : plan.loans) add(loan);
+  for (const ClosedLoan& closed : plan.closed) {
+    add(closed.loan);
+    digest.Add(ToUnixMillis(closed.ended));
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(closed.outcome)});
+    digest.Add(closed.moved);
   }
 }
 

@@ -40,7 +40,7 @@ class LedgerTest : public testing::Test {
     EXPECT_EQ(lent, borrowed);
     EXPECT_EQ(loans, lent);
     std::int64_t credits = ledger.house();
-    for (const Member& m : members) credits += ledger.credits(m.vm);
+    for (std::uint32_t vm = 0; vm < 8; ++vm) credits += ledger.credits(vm);  // also of those that are no members now
     EXPECT_EQ(credits, 0);
   }
   std::vector<Member> members;
@@ -200,6 +200,113 @@ TEST_F(LedgerTest, ADamagedSnapshotIsRefusedAndChangesNothing) {
   EXPECT_TRUE(refused([](auto& s) { s.loans[0].borrower = s.loans[0].lender; }));
   EXPECT_TRUE(refused([](auto& s) { s.next_id = s.loans[0].id; }));
   EXPECT_TRUE(ledger.Restore(saved).has_value());
+}
+
+TEST_F(LedgerTest, ALoanSaysOnWhatForecastAndWhyItWasMade) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  members[0].need = 580;
+  Lend();
+  ASSERT_EQ(ledger.loans().size(), 1u);
+  const OpenLoan& loan = ledger.loans()[0];
+  EXPECT_EQ(loan.reason, LoanReason::kNeed);
+  EXPECT_EQ(loan.borrower_need, 600) << "as it was opened on, not as it is now";
+  EXPECT_EQ(loan.lender_need, 30);
+  EXPECT_EQ(loan.moved, 1000 * 100) << "one second of 100 millicores";
+}
+
+TEST_F(LedgerTest, WhereMoreIsAskedThanOfferedCreditsAreTheReason) {
+  Add("a", 1000);
+  Add("b", 30);
+  Add("c", 900);
+  Lend();
+  ASSERT_EQ(ledger.loans().size(), 2u);
+  for (const OpenLoan& loan : ledger.loans()) EXPECT_EQ(loan.reason, LoanReason::kCredits);
+}
+
+TEST_F(LedgerTest, EveryEndHasItsReason) {
+  Add("a", 600);
+  Add("b", 30);
+  const auto outcome = [&](auto change) {
+    members[0].need = 600;
+    members[1].need = 30;
+    for (Member& m : members) m.may_lend = m.may_borrow = m.may_renew = true;
+    while (ledger.loans().empty()) Lend();
+    const std::uint64_t id = ledger.loans()[0].id;
+    change();
+    for (int i = 0; i < 12 && !ledger.loans().empty() && ledger.loans()[0].id == id; ++i) Lend();
+    if (ledger.ended().size() != 1u || ledger.ended()[0].loan.id != id) return std::string("none");
+    const std::string name(NameOf(ledger.ended()[0].outcome));
+    Lend();
+    EXPECT_TRUE(ledger.ended().empty()) << "told once";
+    return name;
+  };
+  EXPECT_EQ(outcome([&] { members[0].need = 400; }), "Returned");
+  EXPECT_EQ(outcome([&] { members[1].need = 490; }), "Reclaimed");
+  EXPECT_EQ(outcome([&] { members[0].may_renew = members[0].may_borrow = false; }), "Expired");
+  EXPECT_EQ(outcome([&] { members[1].need.reset(); }), "Blind");
+  EXPECT_EQ(outcome([&] {
+              ledger.Recall(ledger.loans()[0].id, now);
+              Lend();
+            }),
+            "Recalled");
+  EXPECT_EQ(outcome([&] { ledger.CloseAll(now += 1000); }), "Suspended");
+}
+
+TEST_F(LedgerTest, WhoeverIsGoneEndsItsLoansInTheTickAfter) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  ledger.Leave(1);
+  members.pop_back();
+  shares.pop_back();
+  Lend();
+  ASSERT_EQ(ledger.ended().size(), 1u);
+  EXPECT_EQ(ledger.ended()[0].outcome, LoanOutcome::kLeft);
+  Add("b", 30);
+  Lend();
+  members.pop_back();
+  shares.pop_back();
+  Lend();
+  ASSERT_EQ(ledger.ended().size(), 1u);
+  EXPECT_EQ(ledger.ended()[0].outcome, LoanOutcome::kUnenforced);
+  Add("b", 30);
+  Lend();
+  ledger.CloseAll(now += 1000);
+  ASSERT_EQ(ledger.ended().size(), 1u);
+  EXPECT_EQ(ledger.ended()[0].outcome, LoanOutcome::kSuspended);
+  EXPECT_EQ(ledger.ended()[0].ended_ms, now);
+}
+
+TEST_F(LedgerTest, WhoHasTheLargerClaimTakesOverWhatIsLent) {
+  Add("a", 600);
+  Add("b", 30);
+  for (int i = 0; i < 60; ++i) Lend();  // a pays for a minute
+  Add("c", 30);
+  Add("d", 30);
+  for (int i = 0; i < 60; ++i) Lend();
+  members[1].may_lend = members[3].may_lend = false;  // what is left: c lends 200
+  Lend();
+  members[1].need = 900;
+  Lend();
+  bool outranked = false;
+  for (const EndedLoan& ended : ledger.ended()) outranked |= ended.outcome == LoanOutcome::kOutranked;
+  EXPECT_TRUE(outranked);
+}
+
+TEST_F(LedgerTest, ARestoredLedgerHandsOverWhatTheSnapshotDoesNotHold) {
+  Add("a", 600);
+  Add("b", 30);
+  Lend();
+  Ledger::Snapshot saved = ledger.Save();
+  saved.loans.clear();
+  ASSERT_TRUE(ledger.Restore(saved));
+  Lend();
+  ASSERT_EQ(ledger.ended().size(), 1u);
+  EXPECT_EQ(ledger.ended()[0].outcome, LoanOutcome::kHandedOver);
+  ASSERT_EQ(ledger.loans().size(), 1u);
+  EXPECT_GT(ledger.loans()[0].id, ledger.ended()[0].loan.id) << "lent anew";
 }
 
 TEST_F(LedgerTest, BonusCreditFadesWithDebt) {

@@ -35,6 +35,7 @@ class RecordingTest : public testing::Test {
       engine.SetCpuCapacity(MilliCores{second < 250 ? 900 : 700});
       const Plan& plan = engine.Tick(now, frame, second % 97 == 0 ? Authority::kRenewOnly : Authority::kFull);
       loans += plan.loans.size();
+      closed += plan.closed.size();
       if (const auto due = engine.NextTraining()) {
         const auto machine = TrainOneClass(due->points());
         if (machine) {
@@ -57,14 +58,20 @@ class RecordingTest : public testing::Test {
     }
     return bytes;
   }
-  std::size_t loans = 0;
+  std::size_t loans = 0, closed = 0;
 };
 
 TEST_F(RecordingTest, IsLivedThroughAgainByteForByte) {
   const std::string bytes = Record(400);
   EXPECT_GT(loans, 0u);
+  EXPECT_GT(closed, 0u);
   std::uint64_t seen = 0;
-  const auto replayed = Replay(bytes, [&](Time, const Engine&, const Plan&) { ++seen; });
+  std::size_t ended = 0;
+  const auto replayed = Replay(bytes, [&](Time, const Engine&, const Plan& plan) {
+    ++seen;
+    ended += plan.closed.size();
+  });
+  EXPECT_EQ(ended, closed);
   ASSERT_TRUE(replayed) << replayed.error().message;
   EXPECT_EQ(replayed->ticks, 400u);
   EXPECT_EQ(seen, 400u);
