@@ -81,6 +81,7 @@ nlohmann::json ToJson(const ResourceView& resource) {
   PutText(out, "borrowed", Clip(resource.borrowed, 32));
   PutText(out, "limit", Clip(resource.limit, 32));
   // Out of the kernel's range it was not read but made up: left out.
+  if (resource.credits) out["credits"] = std::clamp(*resource.credits, -kLargestExact, kLargestExact);
   if (resource.weight && *resource.weight >= 2 && *resource.weight <= 262'144) out["weight"] = *resource.weight;
   return out;
 }

@@ -71,6 +71,7 @@ struct ResourceView {
   std::string borrowed = {};  // AmountRange()
   std::string limit = {};     // LimitText() of what was read back
   std::optional<std::int32_t> weight = {};
+  std::optional<std::int64_t> credits = {};  // millicore-seconds lent more than borrowed
 
   bool operator==(const ResourceView&) const = default;
 };

@@ -7,7 +7,7 @@
 
 namespace whorl::crd {
 
-// Every Event Whorl writes, on the VirtualMachine, with its uid.
+// Every Event Whorl writes, on the VirtualMachine or the NodePartition, with its uid.
 enum class EventReason : std::uint8_t {
   kBaselineReady,
   kBehaviorDeviating,
@@ -29,8 +29,9 @@ enum class EventReason : std::uint8_t {
   kBaselineReset,
   kBaselineAccepted,
   kInvalidBaselineRequest,
+  kLedgerSetAside,
 };
-inline constexpr std::size_t kEventReasonCount = 20;
+inline constexpr std::size_t kEventReasonCount = 21;
 
 struct EventInfo {
   EventReason reason;
@@ -130,6 +131,12 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
     {EventReason::kInvalidBaselineRequest, "InvalidBaselineRequest", true, "Learn",
      "whorl.dev/baseline on the VM is not one of the allowed words, or could not be done. Nothing is changed.",
      "Set it to reset or accept, in lower case, or remove it; `kubectl whorl reset|accept vm/NAME` writes it right."},
+    {EventReason::kLedgerSetAside, "LedgerSetAside", true, "Lend",
+     "On a NodePartition. A controller that took over a node found credits in its status that contradict themselves: "
+     "somebody edited them, or two controllers wrote. Every VM of that node starts at zero credits; limits, floors and "
+     "loans are not touched.",
+     "Nothing to repair. Find out who writes to it: `kubectl get npart NODE -o yaml --show-managed-fields`; its status "
+     "belongs to whorl-controller alone."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

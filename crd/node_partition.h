@@ -20,7 +20,11 @@ namespace whorl::crd {
 // Condition types.
 inline constexpr std::string_view kNodeReady = "Ready";
 inline constexpr std::string_view kAgentConnected = "AgentConnected";
-inline constexpr std::string_view kFloorsKept = "FloorsKept";  // False: the floors of all VMs do not fit the capacity
+inline constexpr std::string_view kFloorsFit = "FloorsFit";  // False: the floors of all VMs do not fit the capacity
+
+// Of virtualMachines; only what is written can be summed up.
+inline constexpr std::size_t kMostNodeVms = 512;
+inline constexpr std::size_t kMostClosedLoans = 32;
 
 struct NodeResource {
   std::string name = {};  // "cpu"
@@ -42,17 +46,38 @@ struct OpenLoan {
   std::string lender = {};    // namespace/name
   std::string borrower = {};  // namespace/name
   std::string amount = {};
-  std::string reason = {};
+  std::string reason = {};   // NameOf(LoanReason)
+  std::string message = {};  // in words
   std::string forecast = {};
+  std::string lender_forecast = {};
   Time since{};
   Time expiry{};
 
   bool operator==(const OpenLoan&) const = default;
 };
 
+struct ClosedLoan {
+  std::int64_t number = 0;
+  std::string resource = {};
+  std::string lender = {};
+  std::string borrower = {};
+  std::string amount = {};  // as it last stood
+  std::string reason = {};
+  std::string forecast = {};
+  std::string lender_forecast = {};
+  Time since{};
+  Time end{};
+  std::string outcome = {};                // NameOf(LoanOutcome)
+  std::string message = {};                // in words
+  std::optional<std::int64_t> moved = {};  // millicore-seconds; nullopt: only the controller before knew
+
+  bool operator==(const ClosedLoan&) const = default;
+};
+
 struct NodeVirtualMachine {
   std::string ns = {};
   std::string name = {};
+  std::string uid = {};
   std::optional<Mode> mode = {};
   std::string entitlement = {};
   std::string allocation = {};
@@ -68,6 +93,8 @@ struct NodePartitionStatus {
   std::optional<std::uint64_t> epoch = {};
   std::vector<NodeResource> resources = {};
   std::vector<OpenLoan> open_loans = {};
+  std::vector<ClosedLoan> closed_loans = {};  // the latest first
+  std::optional<std::int64_t> house_credits = {};
   std::vector<NodeVirtualMachine> virtual_machines = {};
   std::vector<Condition> conditions = {};
 
@@ -78,17 +105,24 @@ struct NodePartitionStatus {
 nlohmann::json ToJson(const NodePartitionStatus& status);
 
 // What a controller takes over from a stored NodePartition: the epoch to rise
-// above, the credits, the transition times. kInvalid when the object has no
-// name or the epoch is no whole number; absent parts stay absent.
+// above, the books, the transition times. kInvalid when the object has no name
+// or the epoch is no whole number; absent parts stay absent, loans that cannot
+// be read are left out.
 struct NodePartitionRecord {
   std::string node = {};
+  std::string uid = {};
   std::optional<std::uint64_t> epoch = {};
   struct Credit {
     std::string ns = {};
     std::string name = {};
+    std::string uid = {};
     std::int64_t credits = 0;
   };
   std::vector<Credit> credits = {};
+  std::int64_t house_credits = 0;
+  std::string trouble = {};  // which field makes the credits unusable; empty: none
+  std::vector<OpenLoan> open_loans = {};
+  std::vector<ClosedLoan> closed_loans = {};
   std::vector<Condition> conditions = {};
 };
 Result<NodePartitionRecord> ParseNodePartition(const nlohmann::json& object);

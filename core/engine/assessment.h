@@ -102,6 +102,7 @@ struct Assessment {
   MilliCores cpu_lent{};
   MilliCores cpu_borrowed{};
   MilliCores cpu_allocation{};
+  std::int64_t cpu_credits = 0;  // millicore-milliseconds lent more than borrowed
   GuardNote guard;
 };
 

@@ -30,6 +30,9 @@ constexpr double kWeightPerVcpu = 100;
 // A full bonus lasts this long on empty credits; what is boosted again and
 // again therefore fades.
 constexpr double kBonusSeconds = 600;
+// A thousand cores lent for three years.
+constexpr std::int64_t kMostCredits = 100'000'000'000'000'000;
+constexpr std::uint64_t kLargestLoan = std::uint64_t{1} << 62;
 
 // A history of so many hours counts half, and a whole one as much as so many
 // samples: averages of minutes give a level to begin at and no more.
@@ -702,6 +705,7 @@ void Engine::State::WriteLoans() {
     loan.recall.for_at_least = kRecallFor;
     plan.loans.push_back(loan);
   }
+  for (Assessment& a : assessments) a.cpu_credits = ledger.credits(Slot(a.vm));
   plan.closed.clear();
   for (const partition::EndedLoan& ended : ledger.ended()) {
     plan.closed.push_back({written(ended.loan), FromUnixMillis(ended.ended_ms), ended.outcome, ended.loan.moved});
@@ -813,6 +817,29 @@ Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
   s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
   s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;
   return {};
+}
+
+Status Engine::RestoreLedger(const LedgerRecord& record) {
+  State& s = *state_;
+  const auto bad = [](std::string what) { return Fail(Code::kCorrupt, "ledger: " + std::move(what)); };
+  if (record.next_loan == 0 || record.next_loan > kLargestLoan) return bad("no loan can have so large a number");
+  partition::Ledger::Snapshot taken = s.ledger.Save();
+  taken.loans.clear();
+  taken.balances.clear();
+  taken.next_id = std::max(taken.next_id, record.next_loan);
+  taken.house = record.house;
+  std::set<std::string_view> seen;
+  for (const LedgerRecord::Balance& b : record.balances) {
+    if (!seen.insert(b.vm).second) return bad("VM " + b.vm + " has two balances");
+    if (b.credits > kMostCredits || b.credits < -kMostCredits) return bad("VM " + b.vm + " has more than can be lent");
+    const auto slot = s.slots.find(b.vm);
+    if (slot != s.slots.end()) {
+      taken.balances.push_back({.vm = slot->second, .credits = b.credits});
+    } else if (__builtin_add_overflow(taken.house, b.credits, &taken.house)) {
+      return bad("credits do not sum to zero");
+    }
+  }
+  return s.ledger.Restore(taken);
 }
 
 Status Engine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/baseline/baseline.h"
@@ -43,6 +44,18 @@ struct Training {
   std::array<CondensedPoint, LongMemory::kPoints> point{};
 
   std::span<const CondensedPoint> points() const { return {point.data(), count}; }
+};
+
+// What a node's ledger must not forget with its process. Plans and assessments
+// have all of it: Assessment::cpu_credits, and the ids of loans.
+struct LedgerRecord {
+  struct Balance {
+    std::string vm;            // VmSpec::id
+    std::int64_t credits = 0;  // millicore-milliseconds lent more than borrowed
+  };
+  std::vector<Balance> balances;
+  std::int64_t house = 0;       // of those that left; with the balances it sums to zero
+  std::uint64_t next_loan = 1;  // no loan gets a smaller id
 };
 
 // The arithmetic of one node: telemetry in, plan and assessments out. Pure and
@@ -100,6 +113,12 @@ class Engine {
   // kCorrupt or kUnsupported leave the VM's learning as it was.
   Result<std::string> SaveBaseline(VmHandle vm) const;
   Status LoadBaseline(VmHandle vm, std::string_view blob);
+
+  // Takes over the books of whoever led before: balances of VMs that are not
+  // enrolled go to the house, open loans of this engine end as handed over. Enrol
+  // first. kCorrupt, with the reason, and nothing changed: the sum is not zero, a
+  // VM stands twice, or more was lent than a node can lend.
+  Status RestoreLedger(const LedgerRecord& record);
 
   // Takes what somebody else's history says of the VM as a prior of its
   // baseline. Learning stays visible and is shortened. kConflict when the VM

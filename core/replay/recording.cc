@@ -33,6 +33,7 @@ enum Kind : std::uint8_t {
   kLoad,
   kBootstrap,
   kTick,
+  kLedger,
 };
 
 std::uint32_t CheckOf(std::uint8_t kind, std::string_view body) {
@@ -126,6 +127,7 @@ class Reader {
     return *this;
   }
   bool whole() const { return !bad_ && in_.empty(); }
+  bool bad() const { return bad_; }
 
  private:
   std::string_view in_;
@@ -146,6 +148,21 @@ void ReadSpec(Reader& read, VmSpec& spec) {
   spec.cpu_shares_found = v.cpu_shares_found;
   spec.mode = v.mode;
   spec.dedicated_cpus = v.dedicated_cpus;
+}
+
+void WriteLedger(Writer& write, const LedgerRecord& record) {
+  write(record.house)(record.next_loan)(static_cast<std::uint32_t>(record.balances.size()));
+  for (const auto& balance : record.balances) write.Text(balance.vm)(balance.credits);
+}
+// The reader's end bounds the count.
+void ReadLedger(Reader& read, LedgerRecord& record) {
+  std::uint32_t count = 0;
+  read(record.house)(record.next_loan)(count);
+  for (std::uint32_t i = 0; i < count && !read.bad(); ++i) {
+    LedgerRecord::Balance balance;
+    read.Text(balance.vm)(balance.credits);
+    record.balances.push_back(std::move(balance));
+  }
 }
 
 Error Damaged(std::size_t at, std::string_view what) {
@@ -200,6 +217,7 @@ void AddTo(Digest& digest, const Assessment& a) {
   }
   digest.Add(a.cpu_predicted ? Count(*a.cpu_predicted) : std::int64_t{-1});
   digest.Add(Count(a.cpu_allocation));
+  digest.Add(a.cpu_credits);
 }
 
 std::uint64_t DigestOf(const Plan& plan, std::span<const Assessment> assessments) {
@@ -240,6 +258,11 @@ void Recorder::Reset(VmHandle vm) { Put(kReset, Writer()(vm).out()); }
 void Recorder::Accept(VmHandle vm) { Put(kAccept, Writer()(vm).out()); }
 void Recorder::Load(VmHandle vm, std::string_view blob) { Put(kLoad, Writer()(vm).Text(blob).out()); }
 void Recorder::Bootstrap(VmHandle vm, const HistoryPrior& prior) { Put(kBootstrap, Writer()(vm)(prior).out()); }
+void Recorder::Ledger(const LedgerRecord& record) {
+  Writer write;
+  WriteLedger(write, record);
+  Put(kLedger, write.out());
+}
 void Recorder::Tick(Time now, const Frame& frame, Authority authority, std::uint64_t digest) {
   Put(kTick,
       Writer()(now)(frame.sequence)(authority)(frame.samples)(frame.recalls)(frame.sketches)(frame.guests)(digest)
@@ -298,6 +321,10 @@ Status RecordedEngine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior)
   if (recorder_) recorder_->Bootstrap(vm, prior);
   return engine_.BootstrapBaseline(vm, prior);
 }
+Status RecordedEngine::RestoreLedger(const LedgerRecord& record) {
+  if (recorder_) recorder_->Ledger(record);
+  return engine_.RestoreLedger(record);
+}
 
 namespace {
 
@@ -352,6 +379,13 @@ class Player {
         std::string blob;
         if (!read(vm).Text(blob).whole()) return false;
         static_cast<void>(engine_.LoadBaseline(vm, blob));
+        return true;
+      }
+      case kLedger: {
+        LedgerRecord record;
+        ReadLedger(read, record);
+        if (!read.whole()) return false;
+        static_cast<void>(engine_.RestoreLedger(record));
         return true;
       }
       case kTick: return Tick(read);

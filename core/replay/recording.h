@@ -41,6 +41,7 @@ class Recorder {
   void Accept(VmHandle vm);
   void Load(VmHandle vm, std::string_view blob);
   void Bootstrap(VmHandle vm, const HistoryPrior& prior);
+  void Ledger(const LedgerRecord& record);
   void Tick(Time now, const Frame& frame, Authority authority, std::uint64_t digest);
 
  private:
@@ -66,6 +67,7 @@ class RecordedEngine {
   Status AcceptBehaviour(VmHandle vm);
   Status LoadBaseline(VmHandle vm, std::string_view blob);
   Status BootstrapBaseline(VmHandle vm, const HistoryPrior& prior);
+  Status RestoreLedger(const LedgerRecord& record);
   // What changes nothing.
   const Engine& engine() const { return engine_; }
 

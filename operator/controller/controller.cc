@@ -181,6 +181,7 @@ void Controller::RunPass() {
       options.seal = options_.seal ? &*options_.seal : nullptr;
       options.history = options_.history;
       options.recording = options_.recording;
+      options.stored = [this](const std::string& node) { return watcher_.Partition(node); };
       linked.link = std::make_unique<NodeLink>(name, dial_, leadership_, bank_, *this, clock_, options);
     }
     linked.link->Assign(linked.assignment);

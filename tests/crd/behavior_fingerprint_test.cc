@@ -50,7 +50,8 @@ BehaviorFingerprintStatus Full() {
                        .lent = "under 100m",
                        .borrowed = "250m-500m",
                        .limit = "900m",
-                       .weight = 922}};
+                       .weight = 922,
+                       .credits = -120}};
   status.lent = {{.resource = "cpu", .amount = "under 100m", .since = kNow, .renewed_until = kNow}};
   status.borrowed = {{.resource = "cpu", .amount = "250m-500m", .since = kNow, .renewed_until = kNow + Seconds{10}}};
   status.last_action = LastAction{.reason = "LimitRaised",

@@ -34,18 +34,36 @@ NodePartitionStatus Full() {
                         .lender = "default/web-1",
                         .borrower = "default/db-1",
                         .amount = "400m",
-                        .reason = "db-1 is predicted to need more",
+                        .reason = "Need",
+                        .message = "db-1 is expected to need more",
                         .forecast = "900m",
+                        .lender_forecast = "60m",
                         .since = kNow,
                         .expiry = kNow + Seconds{10}}};
+  status.closed_loans = {{.number = 6,
+                          .resource = "cpu",
+                          .lender = "default/web-1",
+                          .borrower = "default/db-1",
+                          .amount = "300m",
+                          .reason = "Credits",
+                          .forecast = "800m",
+                          .lender_forecast = "40m",
+                          .since = kNow - Seconds{60},
+                          .end = kNow - Seconds{20},
+                          .outcome = "Recalled",
+                          .message = "the lender needed it",
+                          .moved = 12000}};
+  status.house_credits = 400;
   status.virtual_machines = {{.ns = "default",
                               .name = "db-1",
+                              .uid = "db-1-uid",
                               .mode = Mode::kEnforce,
                               .entitlement = "500m",
                               .allocation = "900m",
                               .credits = -400},
                              {.ns = "default",
                               .name = "web-1",
+                              .uid = "web-1-uid",
                               .mode = Mode::kObserve,
                               .entitlement = "",
                               .allocation = "",
@@ -78,12 +96,14 @@ TEST(NodePartition, IsNeverRefusedForItsLength) {
   for (int i = 0; i < 1000; ++i) {
     status.virtual_machines.push_back({.ns = "default",
                                        .name = "vm-" + std::to_string(i),
+                                       .uid = "uid-" + std::to_string(i),
                                        .mode = std::nullopt,
                                        .entitlement = "",
                                        .allocation = "",
                                        .credits = 1});
   }
-  status.open_loans[0].reason = std::string(5000, 'x');
+  status.open_loans[0].message = std::string(5000, 'x');
+  status.closed_loans.assign(1000, status.closed_loans[0]);
   EXPECT_EQ(ProblemsOf(status), std::vector<std::string>{});
 }
 
@@ -95,8 +115,41 @@ TEST(NodePartition, GivesEpochAndCreditsBack) {
   ASSERT_EQ(record->credits.size(), 1U);
   EXPECT_EQ(record->credits[0].ns, "default");
   EXPECT_EQ(record->credits[0].name, "db-1");
+  EXPECT_EQ(record->credits[0].uid, "db-1-uid");
   EXPECT_EQ(record->credits[0].credits, -400);
+  EXPECT_EQ(record->house_credits, 400);
+  EXPECT_EQ(record->trouble, "");
+  EXPECT_EQ(record->open_loans, Full().open_loans);
+  EXPECT_EQ(record->closed_loans, Full().closed_loans);
   EXPECT_EQ(record->conditions, Full().conditions);
+}
+
+TEST(NodePartition, SaysWhichFieldMakesItsCreditsUnusable) {
+  const auto trouble = [](const char* path, const json& value) {
+    auto object = json{{"metadata", {{"name", "node-a"}}}, {"status", ToJson(Full())}};
+    object[json::json_pointer(path)] = value;
+    return ParseNodePartition(object).value().trouble;
+  };
+  EXPECT_THAT(trouble("/status/virtualMachines/0/credits", "many"), ::testing::HasSubstr("credits of db-1"));
+  EXPECT_THAT(trouble("/status/virtualMachines/0/credits", 9'007'199'254'740'992), ::testing::HasSubstr("below 2^53"));
+  EXPECT_THAT(trouble("/status/virtualMachines/0/uid", nullptr), ::testing::HasSubstr("no namespace, name and uid"));
+  EXPECT_THAT(trouble("/status/houseCredits", 0.5), ::testing::HasSubstr("status.houseCredits"));
+  EXPECT_EQ(trouble("/status/virtualMachines/1/entitlement", 7), "");
+}
+
+TEST(NodePartition, LeavesOutLoansThatCouldNotBeWrittenBack) {
+  const auto read = [](const char* path, const json& value) {
+    auto object = json{{"metadata", {{"name", "node-a"}}}, {"status", ToJson(Full())}};
+    object[json::json_pointer(path)] = value;
+    return ParseNodePartition(object).value();
+  };
+  EXPECT_TRUE(read("/status/openLoans/0/borrower", "default/web-1").open_loans.empty());
+  EXPECT_TRUE(read("/status/openLoans/0/number", -1).open_loans.empty());
+  EXPECT_TRUE(read("/status/openLoans/0/since", "yesterday").open_loans.empty());
+  EXPECT_TRUE(read("/status/closedLoans/0/outcome", "Stolen").closed_loans.empty());
+  const auto older = read("/status/openLoans/0/reason", "the borrower is predicted to need more");
+  ASSERT_EQ(older.open_loans.size(), 1U);
+  EXPECT_EQ(older.open_loans[0].reason, "");
 }
 
 TEST(NodePartition, WithoutStatusHasNoEpoch) {

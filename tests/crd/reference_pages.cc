@@ -121,7 +121,7 @@ std::string CrdsPage() {
       "be |\n"
       "| NodePartition | Ready | the node is watched and its books are in order | that of the others |\n"
       "| NodePartition | AgentConnected | a frame arrives each second | NotConnected; the message says why |\n"
-      "| NodePartition | FloorsKept | the requests of all VMs in enforce mode fit the capacity | RequestsAboveCapacity "
+      "| NodePartition | FloorsFit | the requests of all VMs in enforce mode fit the capacity | RequestsAboveCapacity "
       "|\n"
       "\nBehaviorFingerprint's ModeCapped is the other way round: True is worth a look. It says that the VM gets less "
       "than its owner "
@@ -146,7 +146,8 @@ std::string EventsPage() {
   out +=
       "# Events\n\n"
       "Whorl writes Events on the VirtualMachine, so that `kubectl describe vm` shows them, in its namespace, as\n"
-      "`whorl.dev/controller`. A message says what was seen, against which threshold, what was done from which value "
+      "`whorl.dev/controller`; what concerns a whole node is on its NodePartition. A message says what was seen, "
+      "against which threshold, what was done from which value "
       "to which, until\n"
       "when, and how to stop it. It never names another tenant's VM.\n\n"
       "An Event stands for a change. What goes on is in the object's status; `kubectl describe bfp` tells the present. "

@@ -141,6 +141,7 @@ Status NodeLink::RunOnce(std::stop_token stop) {
   session_.Connected(*description);
   keeper_.Begin(**client, session_, now.epoch);
   if (auto enrolled = Enrol(**client, assignment, now.epoch); !enrolled) return enrolled;
+  if (const auto stored = options_.stored ? options_.stored(node_) : nullptr) session_.TakeOver(*stored, clock_.Now());
   spdlog::info("node {}: connected to agent {} ({}), epoch {}, {} VMs", node_, assignment->agent_pod,
                description->agent_version(), now.epoch, assignment->vms.size());
   last_trouble_.clear();

@@ -50,7 +50,9 @@ class NodeLink {
     int agent_port = 7443;
     const CheckpointSeal* seal = nullptr;  // must outlive the link; null: no checkpoints are kept
     CheckpointKeeper::Options checkpoints = {};
-    History* history = nullptr;             // must outlive the link
+    History* history = nullptr;  // must outlive the link
+    // The node's NodePartition as it is stored; null when there is none. Called from the link's thread.
+    std::function<std::shared_ptr<const crd::NodePartitionRecord>(const std::string& node)> stored = {};
     RecordingFile::Options recording = {};  // no folder: nothing is recorded
   };
 

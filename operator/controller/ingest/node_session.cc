@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "crd/names.h"
 #include "crd/text.h"
 #include "operator/controller/ingest/translate.h"
 #include "operator/controller/publish/sentences.h"
@@ -335,6 +336,7 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   report_.connected = true;
   report_.trouble.clear();
   report_.epoch = epoch;
+  ledger_epoch_ = epoch;
   SetCapacity(frame);
 
   frame_.Clear();
@@ -440,12 +442,32 @@ void NodeSession::FollowTraining() {
 
 void NodeSession::CollectLoans(const whorl::Plan& plan) {
   for (auto& [uid, vm] : vms_) vm.report.lent = vm.report.borrowed = {};
-  report_.loans.clear();
   const auto add = [](LoanSpan& span, const whorl::Loan& loan) {
     span.since = span.open() ? std::min(span.since, loan.since) : loan.since;
     span.until = span.open() ? std::max(span.until, loan.expires) : loan.expires;
     span.amount = span.amount + loan.amount;
   };
+  for (const auto& closed : plan.closed) {
+    const auto known =
+        std::find_if(open_.begin(), open_.end(), [&](const LoanReport& loan) { return loan.id == closed.loan.id; });
+    if (known == open_.end()) continue;
+    crd::ClosedLoan row;
+    row.number = static_cast<std::int64_t>(closed.loan.id);
+    row.resource = "cpu";
+    row.lender = known->lender;
+    row.borrower = known->borrower;
+    row.amount = crd::Quantity(closed.loan.amount);
+    row.reason = NameOf(closed.loan.reason);
+    row.forecast = crd::Quantity(closed.loan.borrower_need);
+    row.lender_forecast = crd::Quantity(closed.loan.lender_need);
+    row.since = closed.loan.since;
+    row.end = closed.ended;
+    row.outcome = NameOf(closed.outcome);
+    row.message = SentenceOf(closed.outcome);
+    row.moved = closed.moved / 1000;
+    Remember(std::move(row));
+  }
+  open_.clear();
   for (const auto& loan : plan.loans) {
     const auto lender = by_handle_.find(loan.lender);
     const auto borrower = by_handle_.find(loan.borrower);
@@ -459,10 +481,60 @@ void NodeSession::CollectLoans(const whorl::Plan& plan) {
     row.lender = from.row.subject.Text();
     row.borrower = to.row.subject.Text();
     row.amount = loan.amount;
+    row.reason = loan.reason;
+    row.lender_need = loan.lender_need;
+    row.borrower_need = loan.borrower_need;
     row.since = loan.since;
     row.expires = loan.expires;
-    if (const auto* assessment = engine_.engine().Find(loan.borrower)) row.forecast = assessment->cpu_predicted;
-    report_.loans.push_back(std::move(row));
+    open_.push_back(std::move(row));
+  }
+  report_.loans = open_;
+}
+
+void NodeSession::Remember(crd::ClosedLoan loan) {
+  auto& closed = report_.closed;
+  if (closed.size() >= crd::kMostClosedLoans) closed.pop_back();
+  closed.insert(closed.begin(), std::move(loan));
+}
+
+void NodeSession::TakeOver(const crd::NodePartitionRecord& stored, Time now) {
+  // What we wrote ourselves is older than what is in the engine.
+  if (ledger_epoch_ && stored.epoch.value_or(0) <= *ledger_epoch_) return;
+  LedgerRecord record;
+  for (const auto& loan : stored.open_loans)
+    record.next_loan = std::max(record.next_loan, static_cast<std::uint64_t>(loan.number) + 1);
+  for (const auto& loan : stored.closed_loans)
+    record.next_loan = std::max(record.next_loan, static_cast<std::uint64_t>(loan.number) + 1);
+  const LedgerRecord blank{{}, 0, record.next_loan};
+  record.house = stored.house_credits * 1000;
+  for (const auto& credit : stored.credits) record.balances.push_back({credit.uid, credit.credits * 1000});
+  auto taken = stored.trouble.empty() ? engine_.RestoreLedger(record) : Fail(Code::kCorrupt, stored.trouble);
+  if (!taken) {
+    static_cast<void>(engine_.RestoreLedger(blank));
+    Happening h;
+    h.subject = Subject{std::string(crd::kApiVersion), std::string(crd::kNodePartition.kind), {}, node_, stored.uid};
+    h.reason = crd::EventReason::kLedgerSetAside;
+    h.note = LedgerSetAsideNote(node_, taken.error().message);
+    h.at = now;
+    happenings_.push_back(std::move(h));
+  }
+  report_.closed = stored.closed_loans;
+  if (report_.closed.size() > crd::kMostClosedLoans) report_.closed.resize(crd::kMostClosedLoans);
+  // The agent keeps loans only to recall them and does not report them: the
+  // next plan lends anew.
+  for (const auto& loan : stored.open_loans) {
+    Remember({.number = loan.number,
+              .resource = loan.resource,
+              .lender = loan.lender,
+              .borrower = loan.borrower,
+              .amount = loan.amount,
+              .reason = loan.reason,
+              .forecast = loan.forecast,
+              .lender_forecast = loan.lender_forecast,
+              .since = loan.since,
+              .end = now,
+              .outcome = std::string(NameOf(LoanOutcome::kHandedOver)),
+              .message = std::string(SentenceOf(LoanOutcome::kHandedOver))});
   }
 }
 

@@ -46,6 +46,10 @@ class NodeSession {
   // Takes the assignment over: learning of VMs that stay is kept, of those that
   // leave it goes to the bank.
   void Admit(std::shared_ptr<const NodeAssignment> assignment, const api::EnrolReply& reply, Time now);
+  // Before the first frame under an epoch, with everybody admitted: the node's
+  // books as whoever led before us left them. Our own newer ones are kept. What
+  // contradicts itself is set aside and said: every VM starts at zero.
+  void TakeOver(const crd::NodePartitionRecord& stored, Time now);
   // Some enrolled pod was not found on the node yet: worth enrolling again.
   bool SomePodMissing() const { return some_pod_missing_; }
 
@@ -121,6 +125,7 @@ class NodeSession {
   void FollowTraining();
   void JoinCohorts();
   void CollectLoans(const Plan& plan);
+  void Remember(crd::ClosedLoan loan);
   void TellMoves(Vm& vm, bool soft, Time now);
   void Restored(Vm& vm, std::string_view why, Time now);
   void Refused(Vm& vm, const std::string& reason, const std::string& message, Time now);
@@ -148,7 +153,9 @@ class NodeSession {
   std::uint64_t sequence_ = 0;
   bool held_something_ = false;
   bool some_pod_missing_ = false;
-  std::optional<Time> unseen_since_;  // by the caller's clock; frames carry the node's
+  std::optional<Time> unseen_since_;           // by the caller's clock; frames carry the node's
+  std::optional<std::uint64_t> ledger_epoch_;  // the last in which the engine's books were kept here
+  std::vector<LoanReport> open_;               // of the last plan: the names of loans that end
   NodeReport report_;
   std::vector<Happening> happenings_;
   std::vector<std::string> rejected_;

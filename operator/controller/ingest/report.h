@@ -8,12 +8,14 @@
 #include "core/base/time.h"
 #include "core/base/units.h"
 #include "core/engine/assessment.h"
+#include "core/engine/plan.h"
 #include "crd/events.h"
+#include "crd/node_partition.h"
 #include "operator/controller/enrol/resolve.h"
 
 namespace whorl::controller {
 
-// Something that happened to one VM and is told once, as an Event. What moved
+// Something that happened to one VM, or to a node's NodePartition, and is told once, as an Event. What moved
 // a limit also becomes the fingerprint's last action.
 struct Happening {
   Subject subject;
@@ -59,7 +61,9 @@ struct LoanReport {
   std::string lender;    // namespace/name
   std::string borrower;  // namespace/name
   MilliCores amount{0};
-  std::optional<MilliCores> forecast;  // the borrower's predicted demand
+  LoanReason reason = LoanReason::kNeed;
+  MilliCores lender_need{0};  // the forecast it was opened on, margin included
+  MilliCores borrower_need{0};
   Time since{};
   Time expires{};
 };
@@ -80,6 +84,7 @@ struct NodeReport {
   bool floors_fit = true;
   std::vector<VmReport> vms;  // ordered by subject
   std::vector<LoanReport> loans;
+  std::vector<crd::ClosedLoan> closed;  // the latest first, at most crd::kMostClosedLoans
 };
 
 }  // namespace whorl::controller

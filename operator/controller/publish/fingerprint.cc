@@ -197,6 +197,7 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
     cpu.entitlement = crd::Quantity(a.cpu_entitlement);
     cpu.allocation = crd::Quantity(a.cpu_allocation);
   }
+  if (enforced || a.cpu_credits != 0) cpu.credits = a.cpu_credits / 1000;
   if (vm.limit_read) cpu.limit = crd::LimitText(vm.limit);
   if (vm.weight) cpu.weight = static_cast<std::int32_t>(*vm.weight);
   if (vm.lent.open()) {

@@ -17,10 +17,60 @@ crd::Condition Make(std::string_view type, bool holds, std::string reason, std::
   return c;
 }
 
+void KeepBooks(const crd::NodePartitionRecord& stored, crd::NodePartitionStatus& out) {
+  out.epoch = stored.epoch;
+  out.open_loans = stored.open_loans;
+  out.closed_loans = stored.closed_loans;
+  if (!stored.trouble.empty()) return;  // whoever takes over has nothing to lose
+  out.house_credits = stored.house_credits;
+  for (const auto& credit : stored.credits) {
+    auto row = std::find_if(out.virtual_machines.begin(), out.virtual_machines.end(),
+                            [&](const auto& vm) { return vm.ns == credit.ns && vm.name == credit.name; });
+    if (row == out.virtual_machines.end()) {
+      out.virtual_machines.push_back({.ns = credit.ns, .name = credit.name, .uid = credit.uid});
+      row = out.virtual_machines.end() - 1;
+    }
+    // Another VM of that name: what the former one was owed is the house's.
+    if (row->uid == credit.uid) {
+      row->credits = credit.credits;
+    } else {
+      *out.house_credits += credit.credits;
+    }
+  }
+}
+
+void WriteBooks(const NodeReport& node, crd::NodePartitionStatus& out) {
+  for (const auto& loan : node.loans) {
+    out.open_loans.push_back({.number = static_cast<std::int64_t>(loan.id),
+                              .resource = "cpu",
+                              .lender = loan.lender,
+                              .borrower = loan.borrower,
+                              .amount = crd::Quantity(loan.amount),
+                              .reason = std::string(NameOf(loan.reason)),
+                              .message = std::string(SentenceOf(loan.reason)),
+                              .forecast = crd::Quantity(loan.borrower_need),
+                              .lender_forecast = crd::Quantity(loan.lender_need),
+                              .since = loan.since,
+                              .expiry = loan.expires});
+  }
+  out.closed_loans = node.closed;
+  // Whole millicore-seconds; the house takes what rounding leaves.
+  std::int64_t house = 0;
+  for (std::size_t i = 0; i < std::min(node.vms.size(), crd::kMostNodeVms); ++i) {
+    const auto& vm = node.vms[i];
+    const std::int64_t credits = vm.assessment.cpu_credits / 1000;
+    if (credits == 0 && vm.resolution.mode.mode != Mode::kEnforce) continue;
+    out.virtual_machines[i].credits = credits;
+    house -= credits;
+  }
+  out.house_credits = house;
+}
+
 }  // namespace
 
 crd::NodePartitionStatus ToNodePartition(const NodeReport& node, const std::string& controller,
-                                         std::vector<crd::Condition> conditions, Time now) {
+                                         std::vector<crd::Condition> conditions, Time now,
+                                         const crd::NodePartitionRecord* stored) {
   crd::NodePartitionStatus out;
   out.agent_version = node.agent_version;
   out.controller = controller;
@@ -32,6 +82,7 @@ crd::NodePartitionStatus ToNodePartition(const NodeReport& node, const std::stri
     crd::NodeVirtualMachine row;
     row.ns = vm.resolution.subject.ns;
     row.name = vm.resolution.subject.name;
+    row.uid = vm.resolution.subject.uid;
     row.mode = vm.resolution.mode.mode;
     const auto& a = vm.assessment;
     if (vm.resolution.mode.mode == Mode::kEnforce && a.state != State::kBlind) {
@@ -47,19 +98,11 @@ crd::NodePartitionStatus ToNodePartition(const NodeReport& node, const std::stri
     }
     out.virtual_machines.push_back(std::move(row));
   }
-  for (const auto& loan : node.loans) {
-    crd::OpenLoan row;
-    row.number = static_cast<std::int64_t>(loan.id);
-    row.resource = "cpu";
-    row.lender = loan.lender;
-    row.borrower = loan.borrower;
-    row.amount = crd::Quantity(loan.amount);
-    row.reason = "the borrower is predicted to need more than it is entitled to, the lender less";
-    if (loan.forecast) row.forecast = crd::Quantity(*loan.forecast);
-    row.since = loan.since;
-    row.expiry = loan.expires;
-    lent = lent + loan.amount;
-    out.open_loans.push_back(std::move(row));
+  for (const auto& loan : node.loans) lent = lent + loan.amount;
+  if (node.epoch > 0) {
+    WriteBooks(node, out);
+  } else if (stored != nullptr) {
+    KeepBooks(*stored, out);
   }
   crd::NodeResource cpu;
   cpu.name = "cpu";
@@ -77,8 +120,8 @@ crd::NodePartitionStatus ToNodePartition(const NodeReport& node, const std::stri
   const auto connected = node.connected ? Make(crd::kAgentConnected, true, "Streaming", "a frame arrives each second")
                                         : Make(crd::kAgentConnected, false, "NotConnected", node.trouble);
   const auto floors =
-      node.floors_fit ? Make(crd::kFloorsKept, true, "Fits", "the requests of all VMs in enforce mode fit the capacity")
-                      : Make(crd::kFloorsKept, false, "RequestsAboveCapacity",
+      node.floors_fit ? Make(crd::kFloorsFit, true, "Fits", "the requests of all VMs in enforce mode fit the capacity")
+                      : Make(crd::kFloorsFit, false, "RequestsAboveCapacity",
                              "the VMs in enforce mode request more CPU than may be partitioned; each gets a part in "
                              "proportion. Lower reserve, raise capacity, or move a VM away");
   crd::Condition ready = Make(crd::kNodeReady, true, "Streaming", "the node is watched and its books are in order");

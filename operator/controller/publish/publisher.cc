@@ -60,8 +60,10 @@ kube::Event ToEvent(const Subject& subject, crd::EventReason reason, std::string
   const auto& info = crd::Info(reason);
   kube::Event event;
   event.regarding = Ref(subject);
-  event.related = kube::ObjectRef{
-      std::string(crd::kApiVersion), std::string(crd::kBehaviorFingerprint.kind), subject.ns, subject.name, {}};
+  if (subject.kind != crd::kNodePartition.kind) {
+    event.related = kube::ObjectRef{
+        std::string(crd::kApiVersion), std::string(crd::kBehaviorFingerprint.kind), subject.ns, subject.name, {}};
+  }
   event.type = info.warning ? kube::EventType::kWarning : kube::EventType::kNormal;
   event.reason = info.name;
   event.action = info.action;
@@ -126,6 +128,8 @@ void Publisher::Stop() {
   if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();
+  // Whoever leads next begins with these books.
+  for (auto& [name, node] : nodes_) node.written = false;
   Step();  // what is still due, as far as the budget reaches
 }
 
@@ -344,6 +348,8 @@ Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Mil
 }
 
 void Publisher::PlanNode(const std::string& name, NodeState& node, Millis now, std::vector<Work>& work) {
+  // A newer leader keeps these books by now; ours are history.
+  if (node.stored && node.report.epoch > 0 && node.stored->epoch.value_or(0) > node.report.epoch) return;
   const auto age = now - node.written_at;
   const bool loans_moved = node.loans_written != LoansKey(node.report);
   const bool connection_moved = node.connected_written != node.report.connected;
@@ -369,7 +375,7 @@ Status Publisher::WriteNode(const std::string& name, Millis now) {
     if (auto made = writer_.Apply(path, head, std::string(crd::kFieldManager)); !made) return made;
     node.exists = true;
   }
-  auto status = ToNodePartition(node.report, options_.replica, node.conditions, clock_.Now());
+  auto status = ToNodePartition(node.report, options_.replica, node.conditions, clock_.Now(), node.stored.get());
   object["status"] = crd::ToJson(status);
   auto written = writer_.Apply(path.Status(), object, std::string(crd::kStatusFieldManager));
   if (!written) {
@@ -499,8 +505,10 @@ void Publisher::Step() {
     if (row.opted_in()) PlanVm(row, now, work);
   }
   for (const auto& object : pass_->partitions) {
-    const auto node = nodes_.find(object->name);
-    if (node == nodes_.end() || node->second.exists) continue;
+    const auto node = nodes_.find(object->node);
+    if (node == nodes_.end()) continue;
+    node->second.stored = object;
+    if (node->second.exists) continue;
     node->second.exists = true;
     node->second.conditions = object->conditions;
   }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "crd/node_partition.h"
 #include "operator/controller/enrol/resolve.h"
 #include "operator/controller/ingest/report.h"
 #include "operator/controller/publish/cluster_writer.h"
@@ -39,20 +40,13 @@ struct FingerprintObject {
 void MarkDoneRequests(std::vector<Resolution>& rows,
                       const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints, Time now);
 
-// A stored NodePartition.
-struct NodePartitionObject {
-  std::string name;
-  std::uint64_t epoch = 0;
-  std::vector<crd::Condition> conditions;
-};
-
 // What one pass over the cluster found: who is opted in, and what stands there
 // already from us.
 struct Pass {
   std::vector<Resolution> rows;
   std::map<std::string, Subject> annotated;  // by uid: every VM that carries annotations of ours, opted in or not
   std::vector<std::shared_ptr<const FingerprintObject>> fingerprints;
-  std::vector<std::shared_ptr<const NodePartitionObject>> partitions;
+  std::vector<std::shared_ptr<const crd::NodePartitionRecord>> partitions;
   std::map<std::string, std::string> node_uids;
   std::vector<std::shared_ptr<const PolicyObject>> policies;
 };
@@ -129,6 +123,7 @@ class Publisher {
     bool exists = false;
     std::optional<Millis> unseen_since;
     std::vector<crd::Condition> conditions;
+    std::shared_ptr<const crd::NodePartitionRecord> stored;  // as the watch last had it
   };
   // Lower is more urgent.
   enum class Urgency : std::uint8_t {

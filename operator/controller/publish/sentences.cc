@@ -202,6 +202,14 @@ std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why,
       why, node, vm_uid);
 }
 
+std::string LedgerSetAsideNote(std::string_view node, std::string_view why) {
+  return fmt::format(
+      "The credits in NodePartition {} cannot be used: {}. They are set aside and every VM of the node starts at zero; "
+      "limits, floors and loans are not touched. Somebody else wrote to it: kubectl get npart {} -o yaml "
+      "--show-managed-fields",
+      node, why, node);
+}
+
 std::string RaisedNote(const VmReport& vm, const LimitMove& move) {
   const auto& a = vm.assessment;
   return fmt::format(

@@ -39,6 +39,7 @@ std::string BlindNote(const VmReport& vm);
 std::string BaselineResetNote(std::string_view request);
 std::string BaselineAcceptedNote(std::string_view request);
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);
+std::string LedgerSetAsideNote(std::string_view node, std::string_view why);
 
 // Limits. `from` and `to` as crd::LimitText gives them, or weights.
 struct LimitMove {

@@ -102,14 +102,8 @@ Result<FingerprintObject> DecodeFingerprint(kube::JsonView object) {
   return out;
 }
 
-Result<NodePartitionObject> DecodeNodePartition(kube::JsonView object) {
-  auto record = crd::ParseNodePartition(object.ToJson());
-  if (!record) return Fail(record.error());
-  NodePartitionObject out;
-  out.name = std::move(record->node);
-  out.epoch = record->epoch.value_or(0);
-  out.conditions = std::move(record->conditions);
-  return out;
+Result<crd::NodePartitionRecord> DecodeNodePartition(kube::JsonView object) {
+  return crd::ParseNodePartition(object.ToJson());
 }
 
 struct Watcher::Kinds {
@@ -149,7 +143,7 @@ struct Watcher::Kinds {
   Kind<Namespace> namespaces;
   Kind<PolicyObject> policies;
   Kind<FingerprintObject> fingerprints;
-  Kind<NodePartitionObject> partitions;
+  Kind<crd::NodePartitionRecord> partitions;
 };
 
 Watcher::Watcher(kube::Client& client, kube::WaitingClock& clock, std::string agent_namespace,
@@ -207,9 +201,13 @@ Pass Watcher::ToPass(const ClusterView& view, std::vector<Resolution> rows) cons
   return pass;
 }
 
+std::shared_ptr<const crd::NodePartitionRecord> Watcher::Partition(const std::string& node) const {
+  return kinds_->partitions.reflector.store().Find({{}, node});
+}
+
 std::uint64_t Watcher::HighestEpoch() const {
   std::uint64_t highest = 0;
-  for (const auto& object : kinds_->partitions.All()) highest = std::max(highest, object->epoch);
+  for (const auto& object : kinds_->partitions.All()) highest = std::max(highest, object->epoch.value_or(0));
   return highest;
 }
 

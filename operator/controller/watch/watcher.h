@@ -36,6 +36,8 @@ class Watcher {
   std::vector<std::shared_ptr<const FingerprintObject>> Fingerprints() const;
   // The pass for the publisher, from a view and what was resolved from it.
   Pass ToPass(const ClusterView& view, std::vector<Resolution> rows) const;
+  // A node's NodePartition; null when there is none.
+  std::shared_ptr<const crd::NodePartitionRecord> Partition(const std::string& node) const;
   // The highest epoch any NodePartition carries.
   std::uint64_t HighestEpoch() const;
 
@@ -45,7 +47,7 @@ class Watcher {
 };
 
 Result<FingerprintObject> DecodeFingerprint(kube::JsonView object);
-Result<NodePartitionObject> DecodeNodePartition(kube::JsonView object);
+Result<crd::NodePartitionRecord> DecodeNodePartition(kube::JsonView object);
 
 // What a failed list or watch of this kind most likely means and what to do;
 // empty when the error says it all.

@@ -580,5 +580,80 @@ TEST_F(EngineTest, HandlesAreReusedWithNothingOfTheFormerVm) {
   EXPECT_EQ(world.engine.assessments()[1].vm, web.handle());
 }
 
+class LedgerOfAnEngine : public testing::Test {
+ protected:
+  // Lends until the busy one owes something.
+  static void Lend(NodeWorld& world) {
+    world.Add(SpecOf("busy"), 1).demand = 900;
+    world.Add(SpecOf("idle"), 2);
+    world.Run(150);
+  }
+  static LedgerRecord BooksOf(NodeWorld& world) {
+    LedgerRecord record;
+    for (auto& vm : world.vms) {
+      const std::int64_t credits = world.Of(vm).cpu_credits;
+      record.balances.push_back({record.balances.empty() ? "busy" : "idle", credits});
+    }
+    return record;
+  }
+};
+
+TEST_F(LedgerOfAnEngine, GoesOnInAnotherOne) {
+  NodeWorld world(1000);
+  Lend(world);
+  const LedgerRecord books = BooksOf(world);
+  ASSERT_LT(books.balances[0].credits, 0);
+  ASSERT_EQ(books.balances[0].credits + books.balances[1].credits, 0);
+
+  NodeWorld next(1000);
+  auto& busy = next.Add(SpecOf("busy"), 1);
+  next.Add(SpecOf("idle"), 2);
+  LedgerRecord taken = books;
+  taken.next_loan = 500;
+  ASSERT_TRUE(next.engine.RestoreLedger(taken));
+  next.Second();
+  EXPECT_EQ(next.Of(busy).cpu_credits, books.balances[0].credits);
+  busy.demand = 900;
+  for (int i = 0; i < 200 && next.Second().loans.empty(); ++i) {
+  }
+  const Plan& plan = next.Second();
+  ASSERT_FALSE(plan.loans.empty());
+  EXPECT_GE(plan.loans[0].id, 500u) << "no number is given twice";
+}
+
+TEST_F(LedgerOfAnEngine, GivesToTheHouseWhatVmsHadThatAreNotHere) {
+  NodeWorld world(1000);
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  ASSERT_TRUE(world.engine.RestoreLedger({{{"db-1", 300}, {"gone", 500}, {"gone-too", -900}}, 100, 1}));
+  world.Second();
+  EXPECT_EQ(world.Of(db).cpu_credits, 300);
+  // What the house has now is the other side of it, or the next restore would be refused.
+  EXPECT_TRUE(world.engine.RestoreLedger({{{"db-1", 300}}, -300, 1}));
+}
+
+TEST_F(LedgerOfAnEngine, RefusesBooksThatContradictThemselvesAndKeepsItsOwn) {
+  NodeWorld world(1000);
+  Lend(world);
+  const std::int64_t before = world.Of(world.vms[0]).cpu_credits;
+  constexpr std::int64_t kMuch = 1'000'000'000'000'000'000;
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const LedgerRecord wrong[] = {
+      {{{"busy", 5}}, 0, 1},
+      {{{"busy", 5}, {"busy", -5}}, 0, 1},
+      {{{"busy", kMuch}}, -kMuch, 1},
+      {{{"gone", 7}}, kMost, 1},
+      {{}, 0, 0},
+      {{}, 0, ~std::uint64_t{0}},
+  };
+  for (const LedgerRecord& record : wrong) {
+    const auto taken = world.engine.RestoreLedger(record);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, Code::kCorrupt);
+  }
+  const Plan& plan = world.Second();
+  EXPECT_LE(world.Of(world.vms[0]).cpu_credits, before);
+  for (const ClosedLoan& closed : plan.closed) EXPECT_NE(closed.outcome, LoanOutcome::kHandedOver);
+}
+
 }  // namespace
 }  // namespace whorl

@@ -52,6 +52,9 @@ class RecordingTest : public testing::Test {
       if (second == 290) {
         EXPECT_TRUE(engine.AcceptBehaviour(vms[1].handle()));
       }
+      if (second == 230) {
+        EXPECT_TRUE(engine.RestoreLedger({{{"vm-0", 70'000'000}, {"gone", -20'000'000}}, -50'000'000, 900}));
+      }
       if (second == 300) {
         EXPECT_TRUE(engine.Update(vms[0].handle(), SpecOf("vm-0", Mode::kObserve)));
       }

@@ -144,6 +144,23 @@ struct World {
     const auto object = api.Find(kFingerprint);
     return object ? object->value(json::json_pointer("/status/node"), std::string()) : std::string();
   }
+  // Of db-1, in the NodePartition; nullopt: none are written there.
+  std::optional<std::int64_t> Credits() const {
+    const auto object = api.Find(kPartition);
+    const json::json_pointer at("/status/virtualMachines/0/credits");
+    if (!object || !object->contains(at)) return std::nullopt;
+    return object->at(at).get<std::int64_t>();
+  }
+  std::uint64_t Epoch() const {
+    const auto object = api.Find(kPartition);
+    return object ? object->value(json::json_pointer("/status/epoch"), std::uint64_t{0}) : 0;
+  }
+  void EditBooks(std::int64_t credits, std::int64_t house) {
+    auto object = api.Find(kPartition).value();
+    object["status"]["virtualMachines"][0]["credits"] = credits;
+    object["status"]["houseCredits"] = house;
+    api.Put("/apis/whorl.dev/v1alpha1/nodepartitions", object);
+  }
   int Times(const std::string& reason) const {
     int times = 0;
     for (const auto& event : api.All("/apis/events.k8s.io/v1/namespaces/default/events")) {
@@ -205,6 +222,39 @@ TEST(Controller, ARestartedControllerGoesOnWithWhatWasLearnt) {
     std::this_thread::sleep_for(Millis{10});
   }
   EXPECT_FALSE(world.HasEvent("BaselineDiscarded"));
+}
+
+TEST(Controller, ARestartedControllerGoesOnWithTheCreditsInTheNodePartition) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.Credits() == 0; }));
+  world.controller->Stop();
+  world.EditBooks(500, -500);
+  world.StartController();
+  ASSERT_TRUE(world.Eventually([&] { return world.Epoch() > 0 && world.controller->NotReady().empty(); }));
+  const auto epoch = world.Epoch();
+  ASSERT_TRUE(world.Eventually([&] { return world.enrolments.load() > 1; }));
+  world.RestartController();  // and what that one has written is what the next begins with
+  ASSERT_TRUE(world.Eventually([&] { return world.Epoch() > epoch; }));
+  EXPECT_EQ(world.Credits(), 500);
+  EXPECT_EQ(world.Times("LedgerSetAside"), 0);
+}
+
+TEST(Controller, ANodePartitionEditedByHandIsSetAsideAndHarmsNothingElse) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
+  ASSERT_TRUE(world.Eventually([&] { return world.Credits() == 0; }));
+  world.controller->Stop();
+  world.EditBooks(500, 0);
+  world.StartController();
+  ASSERT_TRUE(world.Eventually([&] { return world.Times("LedgerSetAside") == 1; }));
+  ASSERT_TRUE(world.Eventually([&] { return world.Credits() == 0; }));
+  EXPECT_EQ(world.State(), "Normal");
+  for (const auto& event : world.api.All("/apis/events.k8s.io/v1/namespaces/default/events")) {
+    if (event.value("reason", "") != "LedgerSetAside") continue;
+    EXPECT_EQ(event["regarding"]["kind"], "NodePartition");
+    EXPECT_EQ(event["regarding"]["name"], "node-1");
+    EXPECT_EQ(event["regarding"]["uid"], world.api.Find(kPartition)->at("metadata").at("uid"));
+  }
 }
 
 TEST(Controller, ABaselineFollowsItsVmToAnotherNode) {

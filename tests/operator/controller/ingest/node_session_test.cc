@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "operator/controller/publish/node_ledger.h"
 #include "tests/fake/fake_agent.h"
 #include "tests/operator/controller/rows.h"
 
@@ -66,9 +69,144 @@ struct World {
 };
 
 constexpr int kLearn = 150;
+constexpr Time kStored{Seconds{1'767'000'000}};
 
 World ThreeEnforced() {
   return World({MakeRow("batch-1", Mode::kEnforce), MakeRow("db-1", Mode::kEnforce), MakeRow("web-1", Mode::kEnforce)});
+}
+
+// A stored NodePartition as the API server would give it back.
+crd::NodePartitionRecord StoredBy(const NodeSession& session) {
+  const auto status = ToNodePartition(session.report(), "replica-1", {}, kStored);
+  const auto read = crd::ParseNodePartition(
+      {{"metadata", {{"name", "node-1"}, {"uid", "npart-uid"}}}, {"status", crd::ToJson(status)}});
+  return read.value();
+}
+
+// db-1 borrows from its idle neighbours for some time.
+void MakeThemLend(World& world) {
+  world.Run(kLearn);
+  world.node.guests.at("db-1-pod").vm->demand = 900;
+  world.Run(60);
+}
+
+std::int64_t SumOf(const crd::NodePartitionRecord& record) {
+  std::int64_t sum = record.house_credits;
+  for (const auto& credit : record.credits) sum += credit.credits;
+  return sum;
+}
+
+TEST(NodeSession, CreditsOutliveTheControllerAndItsLoansAreHandedOver) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  const auto stored = StoredBy(world.session);
+  ASSERT_EQ(SumOf(stored), 0);
+  ASSERT_EQ(stored.credits.size(), 3u);
+  ASSERT_LT(stored.credits[1].credits, -1000) << stored.credits[1].name;
+  ASSERT_FALSE(stored.open_loans.empty());
+
+  World next = ThreeEnforced();
+  next.epoch = 4;
+  next.session.TakeOver(stored, next.node.now);
+  next.Run(1);
+  EXPECT_TRUE(next.Told("node-1", crd::EventReason::kLedgerSetAside).empty());
+  const auto after = StoredBy(next.session);
+  EXPECT_EQ(after.epoch, 4u);
+  ASSERT_EQ(after.credits.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(after.credits[i].credits, stored.credits[i].credits);
+  EXPECT_EQ(SumOf(after), 0);
+  std::size_t handed_over = 0;
+  for (const auto& loan : after.closed_loans) handed_over += loan.outcome == "HandedOver" ? 1 : 0;
+  EXPECT_EQ(handed_over, stored.open_loans.size());
+}
+
+TEST(NodeSession, TheBooksOfAVmThatIsGoneBelongToTheHouse) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  const auto stored = StoredBy(world.session);
+  World next({MakeRow("db-1", Mode::kEnforce), MakeRow("new-1", Mode::kEnforce)});
+  next.session.TakeOver(stored, next.node.now);
+  next.Run(1);
+  const auto after = StoredBy(next.session);
+  ASSERT_EQ(after.credits.size(), 2u);
+  EXPECT_EQ(after.credits[0].credits, stored.credits[1].credits);
+  EXPECT_EQ(after.credits[1].credits, 0);
+  EXPECT_EQ(after.house_credits, -after.credits[0].credits);
+}
+
+TEST(NodeSession, BooksThatContradictThemselvesAreSetAsideAndSaidOnce) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  auto edited = StoredBy(world.session);
+  edited.credits[0].credits += 1'000'000;  // by hand
+  World next = ThreeEnforced();
+  next.epoch = 4;
+  next.session.TakeOver(edited, next.node.now);
+  next.Run(1);
+  const auto told = next.Told("node-1", crd::EventReason::kLedgerSetAside);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].subject.kind, "NodePartition");
+  EXPECT_EQ(told[0].subject.uid, "npart-uid");
+  EXPECT_THAT(told[0].note, HasSubstr("NodePartition node-1"));
+  EXPECT_THAT(told[0].note, HasSubstr("do not sum to zero"));
+  EXPECT_THAT(told[0].note, HasSubstr("--show-managed-fields"));
+  for (const auto& credit : StoredBy(next.session).credits) EXPECT_EQ(credit.credits, 0);
+  next.Run(kLearn);
+  EXPECT_EQ(next.Of("db-1").assessment.state, State::kNormal) << "nothing else is harmed";
+}
+
+TEST(NodeSession, ItsOwnBooksAreNewerThanWhatItWroteOfThem) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  const auto written = StoredBy(world.session);
+  world.Run(10);
+  const auto before = StoredBy(world.session);
+  ASSERT_NE(before.credits[1].credits, written.credits[1].credits);
+  world.session.TakeOver(written, world.node.now);  // as after a broken connection
+  EXPECT_EQ(StoredBy(world.session).credits[1].credits, before.credits[1].credits);
+}
+
+TEST(NodeSession, WhoLeadsAgainTakesOverWhatAnotherHasWrittenMeanwhile) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  ASSERT_FALSE(world.session.report().loans.empty());
+  crd::NodePartitionRecord other;
+  other.node = "node-1";
+  other.epoch = 9;
+  other.credits = {{"default", "db-1", "db-1-uid", 77}};
+  other.house_credits = -77;
+  world.session.TakeOver(other, world.node.now);
+  world.epoch = 10;
+  world.Run(1);
+  EXPECT_EQ(StoredBy(world.session).credits[1].credits, 77);
+  std::size_t handed_over = 0;
+  for (const auto& loan : world.session.report().closed) handed_over += loan.outcome == "HandedOver" ? 1 : 0;
+  EXPECT_GT(handed_over, 0u);
+}
+
+TEST(NodeSession, TellsOfEveryLoanHowItEnded) {
+  World world = ThreeEnforced();
+  MakeThemLend(world);
+  const auto open = world.session.report().loans;
+  ASSERT_FALSE(open.empty());
+  EXPECT_GT(Count(open[0].borrower_need), Count(open[0].lender_need));
+  world.node.guests.at("db-1-pod").vm->demand = 20;
+  world.Run(120);
+  ASSERT_FALSE(world.session.report().closed.empty());
+  for (const auto& loan : open) {
+    const auto& closed = world.session.report().closed;
+    const auto ended = std::find_if(closed.begin(), closed.end(), [&](const crd::ClosedLoan& c) {
+      return c.number == static_cast<std::int64_t>(loan.id);
+    });
+    ASSERT_NE(ended, closed.end()) << loan.id;
+    EXPECT_EQ(ended->lender, loan.lender);
+    EXPECT_EQ(ended->borrower, "default/db-1");
+    EXPECT_GT(*ended->moved, 0);
+    EXPECT_FALSE(ended->message.empty());
+  }
+  world.Assign({MakeRow("db-1", Mode::kEnforce)});
+  world.Run(1);
+  EXPECT_LE(world.session.report().closed.size(), crd::kMostClosedLoans);
 }
 
 TEST(NodeSession, LearnsAndSaysOnceThatItHas) {

@@ -272,18 +272,107 @@ TEST(Publisher, WritesTheNodesLedgerOnceAMinuteAndWhenLoansOpenOrClose) {
   NodeReport node;
   node.node = "node-1";
   node.connected = true;
-  node.loans = {LoanReport{1, "default/web-1", "default/db-1", MilliCores{200}, std::nullopt, {}, {}}};
+  node.epoch = 3;
+  node.loans = {LoanReport{.id = 1,
+                           .lender = "default/web-1",
+                           .borrower = "default/db-1",
+                           .amount = MilliCores{200},
+                           .reason = LoanReason::kCredits,
+                           .lender_need = MilliCores{40},
+                           .borrower_need = MilliCores{900}}};
   world.publisher.OnReport(node, {});
   world.Step(Seconds{6});
   EXPECT_EQ(count(), 2u);
-  EXPECT_EQ(world.writer.Of("apply", "nodepartitions/status node-1").back().body["status"]["openLoans"][0]["borrower"],
-            "default/db-1");
+  const auto loan = world.writer.Of("apply", "nodepartitions/status node-1").back().body["status"]["openLoans"][0];
+  EXPECT_EQ(loan["borrower"], "default/db-1");
+  EXPECT_EQ(loan["reason"], "Credits");
+  EXPECT_THAT(loan["message"].get<std::string>(), HasSubstr("divided by what each has lent"));
+  EXPECT_EQ(loan["forecast"], "900m");
+  EXPECT_EQ(loan["lenderForecast"], "40m");
   node.loans[0].amount = MilliCores{210};  // the same loan: not worth a write
   world.publisher.OnReport(node, {});
   world.Step(Seconds{6});
   EXPECT_EQ(count(), 2u);
   world.Step(Seconds{60});
   EXPECT_EQ(count(), 3u);
+}
+
+TEST(Publisher, WritesCreditsThatSumToZeroByUid) {
+  World world;
+  auto busy = Report("db-1", State::kNormal, 5), idle = Report("web-1", State::kNormal, 5);
+  busy.assessment.cpu_credits = -123'999;
+  idle.assessment.cpu_credits = 123'500;
+  NodeReport node;
+  node.node = "node-1";
+  node.epoch = 3;
+  node.vms = {busy, idle, Report("seen-1", State::kNormal, 5, Mode::kObserve)};
+  world.publisher.OnReport(node, {});
+  world.Step();
+  const auto status = world.writer.Of("apply", "nodepartitions/status node-1").back().body["status"];
+  EXPECT_EQ(status["virtualMachines"][0]["uid"], "db-1-uid");
+  EXPECT_EQ(status["virtualMachines"][0]["credits"], -123);
+  EXPECT_EQ(status["virtualMachines"][1]["credits"], 123);
+  EXPECT_FALSE(status["virtualMachines"][2].contains("credits"));
+  EXPECT_EQ(status["houseCredits"], 0);
+}
+
+TEST(Publisher, KeepsTheStoredBooksUntilSomebodyHasTakenThemOver) {
+  World world;
+  crd::NodePartitionRecord stored;
+  stored.node = "node-1";
+  stored.epoch = 7;
+  stored.credits = {{"default", "db-1", "db-1-uid", 90},
+                    {"default", "off-1", "off-uid", -30},
+                    {"default", "web-1", "former-web-uid", 5}};
+  stored.house_credits = -65;
+  world.pass.partitions = {std::make_shared<const crd::NodePartitionRecord>(stored)};
+  NodeReport node;
+  node.node = "node-1";
+  node.trouble = "connection refused";
+  node.vms = {Report("db-1", State::kBlind, std::nullopt), Report("web-1", State::kBlind, std::nullopt)};
+  world.publisher.OnReport(node, {});
+  world.Step();
+  const auto status = world.writer.Of("apply", "nodepartitions/status node-1").back().body["status"];
+  EXPECT_EQ(status["epoch"], 7);
+  ASSERT_EQ(status["virtualMachines"].size(), 3u);
+  EXPECT_EQ(status["virtualMachines"][0]["credits"], 90);
+  EXPECT_FALSE(status["virtualMachines"][1].contains("credits")) << "another VM of that name";
+  EXPECT_EQ(status["virtualMachines"][2]["uid"], "off-uid");
+  EXPECT_EQ(status["virtualMachines"][2]["credits"], -30);
+  EXPECT_EQ(status["houseCredits"], -60);
+}
+
+TEST(Publisher, NeverWritesOverTheBooksOfANewerEpoch) {
+  World world;
+  crd::NodePartitionRecord stored;
+  stored.node = "node-1";
+  stored.epoch = 4;
+  world.pass.partitions = {std::make_shared<const crd::NodePartitionRecord>(stored)};
+  world.Step();  // the report is of epoch 3
+  world.Step(Seconds{120});
+  EXPECT_TRUE(world.writer.Of("apply", "nodepartitions/status node-1").empty());
+}
+
+TEST(Publisher, WritesTheBooksOnceMoreWhenItStops) {
+  World world;
+  world.Step();
+  world.publisher.Start();
+  world.publisher.Stop();
+  EXPECT_EQ(world.writer.Of("apply", "nodepartitions/status node-1").size(), 2u);
+}
+
+TEST(Publisher, TellsOfANodeOnItsPartition) {
+  World world;
+  Happening h;
+  h.subject = Subject{"whorl.dev/v1alpha1", "NodePartition", "", "node-1", "npart-uid"};
+  h.reason = crd::EventReason::kLedgerSetAside;
+  h.note = "credits do not sum to zero";
+  world.Put(Report("db-1", State::kNormal, 5), {h});
+  world.Step();
+  ASSERT_EQ(world.events.size(), 1u);
+  EXPECT_EQ(world.events[0].regarding.kind, "NodePartition");
+  EXPECT_EQ(world.events[0].regarding.uid, "npart-uid");
+  EXPECT_FALSE(world.events[0].related.has_value());
 }
 
 TEST(Publisher, MakesTheFingerprintAgainWhenSomebodyDeletedIt) {
