@@ -331,8 +331,8 @@ namespace {
 // One recorded call, made again. False: its body is not what its kind says.
 class Player {
  public:
-  Player(Replayed& result, const std::function<void(Time, const Engine&, const Plan&)>& each)
-      : result_(result), each_(each) {}
+  Player(Replayed& result, const std::function<void(Time, const Engine&, const Plan&)>& each, const Told& told)
+      : result_(result), each_(each), told_(told) {}
 
   bool Play(std::uint8_t kind, std::string_view body) {
     Reader read(body);
@@ -342,20 +342,22 @@ class Player {
         std::optional<MilliCores> capacity;
         if (!read(capacity).whole()) return false;
         engine_.SetCpuCapacity(capacity);
+        if (told_.capacity) told_.capacity(capacity);
         return true;
       }
       case kEnrol: {
         VmSpec spec;
         ReadSpec(read, spec);
         if (!read.whole()) return false;
-        static_cast<void>(engine_.Enrol(spec));
+        const auto enrolled = engine_.Enrol(spec);
+        if (enrolled && told_.vm) told_.vm(*enrolled, spec);
         return true;
       }
       case kUpdate: {
         VmSpec spec;
         ReadSpec(read(vm), spec);
         if (!read.whole()) return false;
-        static_cast<void>(engine_.Update(vm, spec));
+        if (engine_.Update(vm, spec) && told_.vm) told_.vm(vm, spec);
         return true;
       }
       case kAsk: static_cast<void>(engine_.NextTraining()); return read.whole();
@@ -422,6 +424,7 @@ class Player {
 
   Replayed& result_;
   const std::function<void(Time, const Engine&, const Plan&)>& each_;
+  const Told& told_;
   Engine engine_;
   Frame frame_;
   Time began_{};
@@ -429,7 +432,8 @@ class Player {
 
 }  // namespace
 
-Result<Replayed> Replay(std::string_view recording, const std::function<void(Time, const Engine&, const Plan&)>& each) {
+Result<Replayed> Replay(std::string_view recording, const std::function<void(Time, const Engine&, const Plan&)>& each,
+                        const Told& told) {
   std::array<char, 4> magic{};
   std::uint32_t version = 0, signature = 0;
   if (recording.size() < kHead)
@@ -444,7 +448,7 @@ Result<Replayed> Replay(std::string_view recording, const std::function<void(Tim
         "recording: written by a build whose inputs look different; replay it with the version that recorded it");
   }
   Replayed result;
-  Player player(result, each);
+  Player player(result, each, told);
   std::size_t at = kHead;
   while (at < recording.size()) {
     const std::string_view rest = recording.substr(at);

@@ -88,11 +88,18 @@ struct Replayed {
   bool torn = false;            // the last record is not whole: its writer was stopped
 };
 
+// What a recording says beside its ticks, told as it comes; either may be null.
+struct Told {
+  std::function<void(VmHandle vm, const VmSpec& spec)> vm;  // enrolled or updated
+  std::function<void(std::optional<MilliCores>)> capacity;
+};
+
 // Lives through a recording with a fresh engine. `each`, when given, sees every
 // tick's answers. kCorrupt for bytes that are no recording or are damaged, with
 // the place; kUnsupported for one of a build whose inputs look different. A last
 // record that is cut off is no damage.
 Result<Replayed> Replay(std::string_view recording,
-                        const std::function<void(Time now, const Engine& engine, const Plan& plan)>& each = nullptr);
+                        const std::function<void(Time now, const Engine& engine, const Plan& plan)>& each = nullptr,
+                        const Told& told = {});
 
 }  // namespace whorl

@@ -14,6 +14,7 @@
 #include "crd/json_fields.h"
 #include "operator/plugin/completion.h"
 #include "operator/plugin/explain.h"
+#include "operator/plugin/replay/replay.h"
 #include "operator/plugin/table.h"
 #include "operator/plugin/top.h"
 #include "operator/plugin/view.h"
@@ -27,7 +28,8 @@ constexpr const char* kAbout =
     "  kubectl whorl top -A                 every watched VM, the least like itself first\n"
     "  kubectl whorl explain vm/db-1        why it is judged and treated as it is\n"
     "  kubectl whorl accept vm/db-1         what it does now is usual\n"
-    "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n\n"
+    "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n"
+    "  kubectl whorl replay week.csv        what would have happened, before you turn it on\n\n"
     "Exit code: 0 done, 1 failed, 2 wrong usage, 3 not found.";
 
 struct Flags {
@@ -42,6 +44,7 @@ struct Flags {
   std::string shell;
   bool yes = false;
   bool dry_run = false;
+  ReplayFlags replay;
 };
 
 // The grammar alone, so that the reference page can be made from it.
@@ -77,6 +80,8 @@ struct Grammar {
       verb->add_flag("--dry-run", flags.dry_run, "Let the API server judge it, change nothing");
     }
 
+    AddReplay(flags.replay, flags.output);
+
     for (auto* verb : {top, explain, reset, accept}) {
       verb->footer("Also -n, --context and --kubeconfig, as for kubectl.");
     }
@@ -89,6 +94,39 @@ struct Grammar {
     reference = Add("reference", "Print docs/reference/plugin.md");
     reference->group("");
   }
+  void AddReplay(ReplayFlags& flags, std::string& output) {
+    replay = Add("replay",
+                 "What would have happened on your nodes: recorded hours lived through again under Whorl\n"
+                 "and under what people do without it. Reads files, needs no cluster, changes nothing.");
+    replay
+        ->add_option(
+            "source", flags.sources,
+            "FILE.whorlrec of whorl-controller --record, or a table FILE.csv or FILE.csv.zst with the columns\n"
+            "vm,ts,cores,cpu_pct and, if you have them, node,request_cores,limit_cores,node_cores")
+        ->required();
+    replay
+        ->add_option("--policy", flags.policies,
+                     "A PartitionPolicy as YAML; twice compares two. Else the defaults, or a recording's own")
+        ->expected(1)
+        ->take_all();
+    replay->add_option("--html", flags.html, "Also write a report with plots, one file that opens without a network");
+    replay->add_option("-o,--output", output, "table, or json for programs")->check(CLI::IsMember({"table", "json"}));
+    replay
+        ->add_option("--capacity", flags.capacity,
+                     "CPU of each node for these VMs, in cores, instead of what is recorded")
+        ->check(CLI::Range(0.01, 1e6));
+    replay->add_option("--vms-per-node", flags.vms_per_node, "Of VMs whose node nobody recorded, so many share one")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10'000));
+    replay->footer(
+        "Examples:\n"
+        "  kubectl whorl replay week.csv --html week.html          a table of your own, report to read\n"
+        "  kubectl whorl replay node-7-*.whorlrec                  are all decisions still the same?\n"
+        "  kubectl whorl replay week.csv --policy a.yaml --policy b.yaml    which policy is better?\n\n"
+        "A table for week.csv, one row per VM and 300 s:\n"
+        "  vm,ts,node,cores,cpu_pct,request_cores\n"
+        "  db-1,1767225600,node-7,4,37.5,2");
+  }
   CLI::App* Add(const char* name, const char* about) {
     auto* verb = app.add_subcommand(name, about);
     verb->fallthrough();
@@ -97,7 +135,7 @@ struct Grammar {
   }
 
   CLI::App app{kAbout, "kubectl whorl"};
-  CLI::App *top, *explain, *reset, *accept, *completion, *version, *reference;
+  CLI::App *top, *explain, *reset, *accept, *replay, *completion, *version, *reference;
 };
 
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
@@ -174,6 +212,13 @@ class Command {
           "The controller does it within seconds and says so in an Event: kubectl -n {} describe vm {}\n", ns, *name);
     }
     return kOk;
+  }
+
+  int Replay() {
+    ReplayFlags replay = flags_.replay;
+    replay.json = flags_.output == "json";
+    replay.colours = Colours();
+    return plugin::Replay(replay, shell_);
   }
 
   int Refuse(const Error& error) {
@@ -322,6 +367,7 @@ int Run(std::vector<std::string> arguments, Shell& shell) {
   if (grammar.explain->parsed()) return command.Explain();
   if (grammar.reset->parsed()) return command.Request(crd::BaselineVerb::kReset);
   if (grammar.accept->parsed()) return command.Request(crd::BaselineVerb::kAccept);
+  if (grammar.replay->parsed()) return command.Replay();
   if (grammar.completion->parsed()) {
     shell.out << CompletionScript(flags.shell).value_or("");
   } else if (grammar.reference->parsed()) {
@@ -362,8 +408,8 @@ std::string ReferencePage() {
     out += "\n## " + name + "\n\n```text\n" + app.help() + "```\n";
   };
   section("kubectl whorl", grammar.app);
-  for (const auto* verb :
-       {grammar.top, grammar.explain, grammar.reset, grammar.accept, grammar.completion, grammar.version}) {
+  for (const auto* verb : {grammar.top, grammar.explain, grammar.reset, grammar.accept, grammar.replay,
+                           grammar.completion, grammar.version}) {
     section("kubectl whorl " + verb->get_name(), *verb);
   }
   return out;

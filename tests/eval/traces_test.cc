@@ -194,9 +194,9 @@ TEST(ResourceTrace, EveryResourceOfAVmIsAColumnAndAGapStaysAGap) {
   EXPECT_EQ(a.counts.out_of_range, 1u);
   EXPECT_EQ(a.counts.missing_cells, 1u);
   EXPECT_EQ(a.counts.gaps, 1u);
-  const auto lacking = ReadResourceTrace(Parsed("vm,ts,cores,cpu_pct\na,1376314800,4,12.5\n"));
+  const auto lacking = ReadResourceTrace(Parsed("vm,ts,cores,mem_mb\na,1376314800,4,12.5\n"));
   ASSERT_FALSE(lacking);
-  EXPECT_NE(lacking.error().message.find("mem_mb"), std::string::npos) << lacking.error().message;
+  EXPECT_NE(lacking.error().message.find("cpu_pct"), std::string::npos) << lacking.error().message;
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ void Check(const Series& series) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  const unsigned kind = data[0] % 4;
+  const unsigned kind = data[0] % 5;
   std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   // A line of "---" parts the trace from the table beside it.
   constexpr std::string_view kPart = "\n---\n";
@@ -52,7 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto table = Table::Parse(std::string(text));
   if (!table) return 0;
   if (kind >= 2) {
-    const auto vms = kind == 2 ? ReadAzureTrace(std::move(*table)) : ReadBitbrainsTrace(std::move(*table));
+    const auto vms = kind == 2   ? ReadAzureTrace(std::move(*table))
+                     : kind == 3 ? ReadBitbrainsTrace(std::move(*table))
+                                 : trace::ReadVmTrace(std::move(*table), trace::Brief::kLeaveOut);
     if (vms) {
       for (const Series& series : *vms) Check(series);
     }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/eval/series.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 

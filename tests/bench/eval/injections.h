@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "tests/bench/eval/random.h"
-#include "tests/bench/eval/series.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/time.h"
-#include "tests/bench/eval/series.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 

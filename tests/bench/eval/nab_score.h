@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "tests/bench/eval/series.h"
-#include "tests/bench/eval/table.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 

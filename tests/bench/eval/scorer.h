@@ -8,7 +8,7 @@
 
 #include "core/base/result.h"
 #include "tests/bench/eval/metrics.h"
-#include "tests/bench/eval/series.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 

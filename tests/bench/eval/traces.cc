@@ -9,47 +9,17 @@
 #include <string_view>
 #include <utility>
 
+#include "operator/trace/cells.h"
+
 namespace whorl::eval {
 namespace {
 
-// Beyond it a float's steps are so coarse that the reading is rather a mistake.
-constexpr double kLargestValue = 1e15;
-constexpr double kLargestTime = 1e11;  // s: some 3,000 years
-
-std::string Quoted(std::string_view text) { return "'" + std::string(text.substr(0, 40)) + "'"; }
-
-// A value or kMissing, with the reason counted.
-float Value(std::string_view cell, ReadCounts& counts) {
-  if (cell.empty()) {
-    ++counts.missing_cells;
-    return kMissing;
-  }
-  const auto number = Number(cell);
-  if (!number || std::abs(*number) > kLargestValue) {
-    ++counts.not_numbers;
-    return kMissing;
-  }
-  return static_cast<float>(*number);
-}
-
-std::optional<std::int64_t> Millisecond(std::string_view cell) {
-  const auto seconds = Number(cell);
-  if (!seconds || std::abs(*seconds) > kLargestTime) return std::nullopt;
-  return std::llround(*seconds * 1000);
-}
-
-Error AtLine(const Table& table, std::string message) {
-  return Error{Code::kInvalid, "line " + std::to_string(table.line()) + ": " + std::move(message)};
-}
-
-// Every sampled trace ticks somewhere between a second and a day; anything else is another unit.
-Status CheckInterval(const Series& series) {
-  if (series.rows() < 2) return Fail(Code::kInvalid, series.name + ": fewer than two usable rows");
-  if (series.interval >= Millis{1000} && series.interval <= Millis{86'400'000}) return {};
-  return Fail(Code::kInvalid, series.name + ": the median step between rows is " +
-                                  std::to_string(static_cast<double>(series.interval.count()) / 1000) +
-                                  " s; the time column does not seem to be in seconds");
-}
+using trace::AtLine;
+using trace::CheckInterval;
+using trace::kLargestTime;
+using trace::Millisecond;
+using trace::Quoted;
+using trace::Value;
 
 Result<std::vector<std::size_t>> ValueColumns(const Table& table, std::initializer_list<std::size_t> others) {
   std::vector<std::size_t> columns;
@@ -252,141 +222,6 @@ Status AddNabWindows(Table table, Series& series) {
   std::sort(windows.begin(), windows.end(), [](const Segment& a, const Segment& b) { return a.begin < b.begin; });
   series.events = std::move(windows);
   return {};
-}
-
-namespace {
-
-struct PerVm {
-  std::vector<Series> series;
-  std::map<std::string, std::size_t, std::less<>> index;
-
-  Series& Of(std::string_view vm, std::string_view set, const std::vector<std::string>& columns) {
-    auto found = index.find(vm);
-    if (found == index.end()) {
-      found = index.emplace(std::string(vm), series.size()).first;
-      series.emplace_back();
-      series.back().name = vm;
-      series.back().set = set;
-      series.back().columns = columns;
-    }
-    return series[found->second];
-  }
-};
-
-Result<std::vector<Series>> Finish(PerVm&& vms) {
-  if (vms.series.empty()) return Fail(Code::kInvalid, "no rows");
-  for (Series& series : vms.series) {
-    CountTimesAndColumns(series);
-    if (const auto ok = CheckInterval(series); !ok) return Fail(ok.error());
-  }
-  return std::move(vms.series);
-}
-
-// A share of a whole cannot leave 0 to 100; sources round, so a little more passes.
-float Percent(std::string_view cell, ReadCounts& counts) {
-  const float value = Value(cell, counts);
-  if (std::isnan(value) || (value >= 0 && value <= 100.5f)) return value;
-  ++counts.out_of_range;
-  return kMissing;
-}
-
-}  // namespace
-
-Result<std::vector<Series>> ReadAzureTrace(Table table) {
-  const auto vm = table.Require("vm");
-  const auto t = table.Require("t");
-  const auto average = table.Require("cpu_avg_pct");
-  const auto most = table.Require("cpu_max_pct");
-  for (const auto* column : {&vm, &t, &average, &most}) {
-    if (!*column) return Fail(column->error());
-  }
-  PerVm vms;
-  std::uint64_t cells = 0, out_of_range = 0;
-  while (table.Next()) {
-    Series& series = vms.Of(table.Cell(*vm), "azure", {"cpu_avg_pct", "cpu_max_pct"});
-    const auto at = Millisecond(table.Cell(*t));
-    if (!at) {
-      ++series.counts.dropped_rows;
-      continue;
-    }
-    series.at.push_back(*at);
-    const std::uint64_t before = series.counts.out_of_range;
-    series.values.push_back(Percent(table.Cell(*average), series.counts));
-    series.values.push_back(Percent(table.Cell(*most), series.counts));
-    out_of_range += series.counts.out_of_range - before;
-    cells += 2;
-  }
-  if (out_of_range * 10 > cells) return Fail(Code::kInvalid, "cpu_avg_pct or cpu_max_pct is not a percentage");
-  return Finish(std::move(vms));
-}
-
-Result<std::vector<Series>> ReadBitbrainsTrace(Table table) {
-  constexpr std::int64_t kStep = 300'000;
-  constexpr std::int64_t kLongestRun = std::int64_t{40} * 86'400'000;  // longer than the whole trace
-  constexpr std::int64_t kMostSamples = 20'000'000;                    // a few bytes may stand for thousands
-  std::int64_t unpacked = 0;
-  const auto vm = table.Require("vm");
-  const auto t = table.Require("t_end_s");
-  const auto duration = table.Require("duration_s");
-  const auto use = table.Require("cpu_mhz");
-  for (const auto* column : {&vm, &t, &duration, &use}) {
-    if (!*column) return Fail(column->error());
-  }
-  PerVm vms;
-  while (table.Next()) {
-    Series& series = vms.Of(table.Cell(*vm), "bitbrains", {"cpu_mhz"});
-    const auto end = Millisecond(table.Cell(*t));
-    const auto length = Millisecond(table.Cell(*duration));
-    if (!end || !length || *length <= 0 || *length > kLongestRun) {
-      ++series.counts.dropped_rows;
-      continue;
-    }
-    float value = Value(table.Cell(*use), series.counts);
-    if (value < 0) {
-      ++series.counts.out_of_range;
-      value = kMissing;
-    }
-    const std::int64_t samples = std::max<std::int64_t>(1, (*length + kStep / 2) / kStep);
-    unpacked += samples;
-    if (unpacked > kMostSamples) return Fail(AtLine(table, "the runs so far stand for more than 20 million samples"));
-    for (std::int64_t k = samples - 1; k >= 0; --k) {
-      series.at.push_back(*end - k * kStep);
-      series.values.push_back(value);
-    }
-  }
-  return Finish(std::move(vms));
-}
-
-Result<std::vector<Series>> ReadResourceTrace(Table table) {
-  const std::vector<std::string> names{"cpu_pct",    "mem_mb",     "disk_rd_kbs", "disk_wr_kbs",
-                                       "net_rx_kbs", "net_tx_kbs", "cores"};
-  const auto vm = table.Require("vm");
-  const auto ts = table.Require("ts");
-  if (!vm) return Fail(vm.error());
-  if (!ts) return Fail(ts.error());
-  std::vector<std::size_t> columns;
-  for (const std::string& name : names) {
-    const auto column = table.Require(name);
-    if (!column) return Fail(column.error());
-    columns.push_back(*column);
-  }
-  PerVm vms;
-  while (table.Next()) {
-    Series& series = vms.Of(table.Cell(*vm), "bitbrains_rnd", names);
-    const auto at = Millisecond(table.Cell(*ts));
-    if (!at) {
-      ++series.counts.dropped_rows;
-      continue;
-    }
-    series.at.push_back(*at);
-    for (const std::size_t column : columns) {
-      const float value = Value(table.Cell(column), series.counts);
-      const bool negative = value < 0;
-      series.counts.out_of_range += negative;
-      series.values.push_back(negative ? kMissing : value);
-    }
-  }
-  return Finish(std::move(vms));
 }
 
 namespace {

@@ -7,8 +7,8 @@
 
 #include "core/base/result.h"
 #include "core/base/time.h"
-#include "tests/bench/eval/series.h"
-#include "tests/bench/eval/table.h"
+#include "operator/trace/vm_traces.h"
+#include "tests/bench/eval/vocabulary.h"
 
 namespace whorl::eval {
 
@@ -33,13 +33,10 @@ Status AddNabWindows(Table table, Series& series);
 // NAB scores nothing in the first 15 % of a file, at most 750 rows.
 std::size_t NabProbation(std::size_t rows);
 
-// azure: vm, t (s), cpu_avg_pct, cpu_max_pct; one Series per VM, in order of appearance.
-Result<std::vector<Series>> ReadAzureTrace(Table table);
-// bitbrains: vm, t_end_s, duration_s, cpu_mhz; runs that the source merged are taken apart again.
-Result<std::vector<Series>> ReadBitbrainsTrace(Table table);
-// bitbrains_rnd: vm, ts (s), cores, cpu_pct, mem_mb, disk_rd_kbs, disk_wr_kbs,
-// net_rx_kbs, net_tx_kbs. The first column of a Series is cpu_pct, the last cores.
-Result<std::vector<Series>> ReadResourceTrace(Table table);
+// Those of what VMs used are shared with kubectl whorl replay.
+using trace::ReadAzureTrace;
+using trace::ReadBitbrainsTrace;
+using trace::ReadResourceTrace;
 
 // The data sets of a folder laid out as ../shared/data/anomaly: for each of
 // `sets` ("smd", "asd", "nab") that has a folder, its series by name. kNotFound

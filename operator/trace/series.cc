@@ -1,9 +1,9 @@
-#include "tests/bench/eval/series.h"
+#include "operator/trace/series.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace whorl::eval {
+namespace whorl::trace {
 
 ReadCounts& ReadCounts::operator+=(const ReadCounts& other) {
   missing_cells += other.missing_cells;
@@ -54,4 +54,4 @@ std::vector<Segment> RunsOf(const std::vector<std::uint8_t>& label) {
   return runs;
 }
 
-}  // namespace whorl::eval
+}  // namespace whorl::trace

@@ -8,7 +8,7 @@
 
 #include "core/base/time.h"
 
-namespace whorl::eval {
+namespace whorl::trace {
 
 inline constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
@@ -36,7 +36,8 @@ struct Segment {
 // One machine's recorded metrics in the order they were taken.
 struct Series {
   std::string name;
-  std::string set;  // smd, asd, nab, azure, bitbrains
+  std::string node;  // it ran on; empty: the trace does not say
+  std::string set;   // smd, asd, nab, azure, bitbrains, bitbrains_rnd
   Millis interval{};
   std::vector<std::string> columns;
   std::vector<std::int64_t> at;  // ms, one per row; not always increasing, see ReadCounts
@@ -58,4 +59,4 @@ void CountTimesAndColumns(Series& series);
 // The runs of ones in `label`, in order.
 std::vector<Segment> RunsOf(const std::vector<std::uint8_t>& label);
 
-}  // namespace whorl::eval
+}  // namespace whorl::trace

@@ -11,7 +11,7 @@
 
 #include "core/base/result.h"
 
-namespace whorl::eval {
+namespace whorl::trace {
 
 // A text is refused beyond this, so that a small file cannot unpack into all memory.
 inline constexpr std::size_t kLargestText = std::size_t{4} << 30;
@@ -57,4 +57,4 @@ class Table {
 std::optional<double> Number(std::string_view cell);
 std::optional<std::int64_t> Integer(std::string_view cell);
 
-}  // namespace whorl::eval
+}  // namespace whorl::trace

@@ -1,4 +1,4 @@
-#include "tests/bench/eval/table.h"
+#include "operator/trace/table.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-namespace whorl::eval {
+namespace whorl::trace {
 namespace {
 
 TEST(Table, ReadsRowsByColumnName) {
@@ -88,4 +88,4 @@ TEST_F(Files, ABrokenOrAbsentFileIsAnErrorWithItsName) {
 }
 
 }  // namespace
-}  // namespace whorl::eval
+}  // namespace whorl::trace

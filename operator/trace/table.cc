@@ -1,4 +1,4 @@
-#include "tests/bench/eval/table.h"
+#include "operator/trace/table.h"
 
 #include <zstd.h>
 
@@ -9,7 +9,7 @@
 #include <sstream>
 #include <utility>
 
-namespace whorl::eval {
+namespace whorl::trace {
 namespace {
 
 Result<std::string> Unpack(const std::string& packed) {
@@ -136,4 +136,4 @@ std::optional<std::int64_t> Integer(std::string_view cell) {
   return value;
 }
 
-}  // namespace whorl::eval
+}  // namespace whorl::trace

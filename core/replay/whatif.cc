@@ -1,0 +1,512 @@
+#include "core/replay/whatif.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
+
+#include "core/replay/whorl_strategy.h"
+
+namespace whorl::whatif {
+namespace {
+
+using Row = std::vector<double>;
+
+constexpr Millis kHour{3'600'000}, kDay{86'400'000};
+constexpr double kLeastShort = 0.005;  // cores; less is missing for nobody
+constexpr double kMargin = 1.15;
+constexpr double kSigmas = 2;
+
+// A histogram whose weights halve each day and whose buckets grow by 5 %, as
+// the Vertical Pod Autoscaler's: the end of the quantile's bucket.
+class DecayingHistogram {
+ public:
+  void Add(double cores, double days) {
+    double weight = std::exp2(days - reference_);
+    if (weight > 1e60) {
+      for (double& w : weight_) w /= weight;
+      total_ /= weight;
+      reference_ = days;
+      weight = 1;
+    }
+    const auto bucket = static_cast<std::size_t>(std::log(cores * kGrowth / kFirst + 1) / std::log(1 + kGrowth));
+    weight_[std::min(bucket, weight_.size() - 1)] += weight;
+    total_ += weight;
+  }
+  double Quantile(double share) const {
+    double sum = 0;
+    std::size_t b = 0;
+    while (b + 1 < weight_.size() && (sum += weight_[b]) < share * total_) ++b;
+    return kFirst / kGrowth * (std::pow(1 + kGrowth, static_cast<double>(b + 1)) - 1);
+  }
+  bool empty() const { return total_ == 0; }
+
+ private:
+  static constexpr double kFirst = 0.01, kGrowth = 0.05;  // cores, part
+  std::array<double, 200> weight_{};
+  double total_ = 0, reference_ = 0;
+};
+
+// What a strategy would reserve for each VM, at a knob. Observe is told a period
+// once it is over; Decide comes before the period it is for.
+class Reserver {
+ public:
+  virtual ~Reserver() = default;
+  virtual void Observe(std::size_t) {}
+  virtual void Decide(std::size_t) {}
+  virtual void Reserve(double knob, Row& out) const = 0;
+};
+
+class Requests final : public Reserver {
+ public:
+  explicit Requests(const Row& start) : start_(start) {}
+  void Reserve(double knob, Row& out) const override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = knob * start_[i];
+  }
+
+ private:
+  const Row& start_;
+};
+
+// Those that decide each hour and hold to it.
+class Hourly : public Reserver {
+ public:
+  Hourly(const Node& node, const Row& start) : node_(node), decided_(start) {}
+  void Decide(std::size_t period) final {
+    const Time at = node_.begin + node_.step * static_cast<std::int64_t>(period);
+    const std::int64_t hour = at.time_since_epoch() / kHour;
+    if (period > 0 && hour == hour_) return;
+    hour_ = hour;
+    for (std::size_t i = 0; i < decided_.size(); ++i) DecideFor(i, decided_[i]);
+  }
+  void Reserve(double knob, Row& out) const final {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = knob * decided_[i];
+  }
+
+ protected:
+  virtual void DecideFor(std::size_t vm, double& decided) const = 0;
+  const Node& node_;
+
+ private:
+  Row decided_;
+  std::int64_t hour_ = 0;
+};
+
+class Vpa final : public Hourly {
+ public:
+  Vpa(const Node& node, const Row& start, double share) : Hourly(node, start), share_(share), seen_(node.vms.size()) {}
+  void Observe(std::size_t period) override {
+    const double days = static_cast<double>(period) * node_.hours() / 24;
+    for (std::size_t i = 0; i < seen_.size(); ++i) {
+      if (const float used = node_.vms[i].used[period]; !std::isnan(used))
+        seen_[i].Add(static_cast<double>(used), days);
+    }
+  }
+
+ protected:
+  void DecideFor(std::size_t vm, double& decided) const override {
+    if (!seen_[vm].empty()) decided = seen_[vm].Quantile(share_);
+  }
+
+ private:
+  const double share_;
+  std::vector<DecayingHistogram> seen_;
+};
+
+class LastHour final : public Hourly {
+ public:
+  LastHour(const Node& node, const Row& start)
+      : Hourly(node, start), length_(static_cast<std::size_t>(std::max<std::int64_t>(1, kHour / node.step))) {}
+  void Observe(std::size_t period) override { over_ = period + 1; }
+
+ protected:
+  void DecideFor(std::size_t vm, double& decided) const override {
+    double most = -1;
+    for (std::size_t t = over_ - std::min(over_, length_); t < over_; ++t) {
+      if (const float used = node_.vms[vm].used[t]; !std::isnan(used)) most = std::max(most, static_cast<double>(used));
+    }
+    if (most >= 0) decided = most;
+  }
+
+ private:
+  const std::size_t length_;
+  std::size_t over_ = 0;
+};
+
+class Ewma final : public Reserver {
+ public:
+  Ewma(const Node& node, const Row& start)
+      : node_(node), mean_(start), variance_(start.size(), 0), seen_(start.size(), 0) {}
+  void Observe(std::size_t period) override {
+    constexpr double kGain = 0.3;
+    for (std::size_t i = 0; i < mean_.size(); ++i) {
+      const auto used = static_cast<double>(node_.vms[i].used[period]);
+      if (std::isnan(used)) continue;
+      const double error = seen_[i] != 0 ? used - mean_[i] : 0;
+      mean_[i] = seen_[i] != 0 ? mean_[i] + kGain * error : used;
+      variance_[i] = (1 - kGain) * (variance_[i] + kGain * error * error);
+      seen_[i] = 1;
+    }
+  }
+  void Reserve(double knob, Row& out) const override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = mean_[i] + knob * std::sqrt(variance_[i]);
+  }
+
+ private:
+  const Node& node_;
+  Row mean_, variance_;
+  std::vector<std::uint8_t> seen_;
+};
+
+class WhorlNeeds final : public Reserver {
+ public:
+  WhorlNeeds(WhorlStrategy& whorl, const Row& start) : whorl_(whorl), start_(start) {}
+  void Observe(std::size_t period) override { whorl_.Observe(period); }
+  void Reserve(double knob, Row& out) const override { whorl_.Needs(knob, start_, out); }
+
+ private:
+  WhorlStrategy& whorl_;
+  const Row& start_;
+};
+
+// `wanted` in its own proportion becomes a hard partition of all of `capacity`;
+// nobody is given more than it can use.
+void Divide(const Row& wanted, const Row& most, double capacity, Row& out) {
+  out.assign(wanted.size(), 0);
+  std::vector<std::uint8_t> full(wanted.size(), 0);
+  for (;;) {
+    double sum = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) sum += full[i] != 0 ? 0 : wanted[i];
+    if (sum <= 0 || capacity <= 0) return;
+    bool again = false;
+    for (std::size_t i = 0; i < wanted.size() && !again; ++i) {
+      again = full[i] == 0 && wanted[i] > 0 && capacity * wanted[i] / sum > most[i];
+    }
+    double given = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (full[i] != 0 || wanted[i] <= 0) continue;
+      const double part = capacity * wanted[i] / sum;
+      if (again && part <= most[i]) continue;
+      out[i] = std::min(part, most[i]);
+      full[i] = 1;
+      given += out[i];
+    }
+    capacity -= given;
+    if (!again) return;
+  }
+}
+
+// Weights on a work-conserving scheduler: nobody gets more than it wants, and what
+// is left is shared by weight among those who want more. Knowing each moment's
+// demand, it leaves as little unmet in sum as anybody can.
+void Shares(const Row& demand, const Row& weight, double capacity, Row& out) {
+  out.assign(demand.size(), 0);
+  std::vector<std::size_t> order(demand.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return demand[a] * weight[b] < demand[b] * weight[a]; });
+  double weights = 0;
+  for (const std::size_t i : order) weights += demand[i] > 0 ? weight[i] : 0;
+  for (const std::size_t i : order) {
+    if (demand[i] <= 0) continue;
+    out[i] = std::min(demand[i], capacity * weight[i] / weights);
+    capacity -= out[i];
+    weights -= weight[i];
+  }
+}
+
+double Used(const Vm& vm, std::size_t period) {
+  const float used = vm.used[period];
+  return std::isnan(used) ? 0 : static_cast<double>(used);
+}
+
+// Least unmet demand over some periods with one partition of at most `capacity`:
+// the next piece goes to whom it helps in most periods.
+void KnowTheFuture(const Node& node, std::size_t begin, std::size_t end, double capacity, Row& out) {
+  struct Piece {
+    std::size_t periods, vm;
+    double length;
+  };
+  std::vector<Piece> pieces;
+  Row sorted;
+  for (std::size_t i = 0; i < node.vms.size(); ++i) {
+    sorted.clear();
+    for (std::size_t t = begin; t < end; ++t) sorted.push_back(Used(node.vms[i], t));
+    std::sort(sorted.begin(), sorted.end());
+    double from = 0;
+    for (std::size_t k = 0; k < sorted.size(); ++k) {
+      if (sorted[k] > from) pieces.push_back({sorted.size() - k, i, sorted[k] - from});
+      from = sorted[k];
+    }
+  }
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.periods > b.periods; });
+  out.assign(node.vms.size(), 0);
+  for (const Piece& piece : pieces) {
+    const double take = std::min(piece.length, capacity);
+    out[piece.vm] += take;
+    capacity -= take;
+  }
+}
+
+const std::vector<double>& KnobsOf(Strategy strategy) {
+  static const std::vector<double> factors{0.1,  0.2, 0.3, 0.4,  0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
+                                           1.15, 1.3, 1.5, 1.75, 2,   2.5, 3,   4,   6};
+  static const std::vector<double> sigmas{0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 12};
+  static const std::vector<double> quantiles{0.5,  0.6,  0.7,  0.8,   0.85,  0.9,   0.925, 0.95,
+                                             0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995};
+  if (strategy == Strategy::kWhorl) return quantiles;
+  return strategy == Strategy::kEwma ? sigmas : factors;
+}
+
+// Pools of these sizes, for strategies that reserve nobody anything: quantiles of
+// what all wanted together.
+std::vector<double> PoolsOf(const Node& node, std::size_t from) {
+  Row sums;
+  for (std::size_t t = from; t < node.periods(); ++t) {
+    double sum = 0;
+    for (const Vm& vm : node.vms) sum += Used(vm, t);
+    sums.push_back(sum);
+  }
+  std::sort(sums.begin(), sums.end());
+  std::vector<double> pools;
+  for (const double q : {0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0}) {
+    pools.push_back(sums[static_cast<std::size_t>(q * static_cast<double>(sums.size() - 1))]);
+  }
+  return pools;
+}
+
+void Judge(Point& point, double given, double used, double hours) {
+  point.held += given * hours;
+  (given > used ? point.unused : point.unmet) += std::abs(given - used) * hours;
+}
+
+class Trial {
+ public:
+  Trial(const Node& node, std::span<const NamedPolicy> policies) : node_(node), policies_(policies) {
+    const std::size_t n = node.vms.size();
+    result_.capacity_assumed = !node.capacity;
+    result_.capacity = node.capacity.value_or(AssumedCapacity(node));
+    // Nothing is judged while everybody still learns: two days, or a quarter of a shorter record.
+    result_.judged_from =
+        std::min(node.periods() / 4, static_cast<std::size_t>(std::max<std::int64_t>(1, 2 * kDay / node.step)));
+    result_.judged_hours = static_cast<double>(node.periods() - result_.judged_from) * node.hours();
+    for (const Vm& vm : node.vms) {
+      start_.push_back(std::max(0.001, std::min(vm.request.value_or(vm.size), vm.size)));
+      most_.push_back(vm.size);
+    }
+    demand_.resize(n);
+    for (const NamedPolicy& named : policies) {
+      strategies_.push_back(std::make_unique<WhorlStrategy>(node, named.policy));
+      Add(Strategy::kWhorl, named.name);
+      reservers_.push_back(std::make_unique<WhorlNeeds>(*strategies_.back(), start_));
+      WhorlRun& run = result_.whorl.emplace_back();
+      run.capacity = result_.capacity - static_cast<double>(Count(named.policy.reserve)) / 1000;
+      if (named.capacity) run.capacity = std::min(run.capacity, static_cast<double>(Count(*named.capacity)) / 1000);
+      run.capacity = std::max(run.capacity, 0.0);
+      double requests = 0;
+      for (const Vm& vm : node.vms) requests += vm.request.value_or(0);
+      run.requests = run.capacity > 0 ? requests / run.capacity : 0;
+      run.lent.assign(node.periods(), 0);
+      open_.emplace_back();
+    }
+    Add(Strategy::kRequests).mark = Point{1};
+    reservers_.push_back(std::make_unique<Requests>(start_));
+    Add(Strategy::kVpa90).mark = Point{kMargin};
+    reservers_.push_back(std::make_unique<Vpa>(node, start_, 0.90));
+    Add(Strategy::kVpa95).mark = Point{kMargin};
+    reservers_.push_back(std::make_unique<Vpa>(node, start_, 0.95));
+    Add(Strategy::kLastHour).mark = Point{1};
+    reservers_.push_back(std::make_unique<LastHour>(node, start_));
+    Add(Strategy::kEwma).mark = Point{kSigmas};
+    reservers_.push_back(std::make_unique<Ewma>(node, start_));
+    for (std::size_t p = 0; p < policies.size(); ++p) {
+      result_.outcomes[p].mark = Point{policies[p].policy.cpu.demand_quantile};
+    }
+    for (std::size_t k = 0; k < reservers_.size(); ++k) {
+      for (const double knob : KnobsOf(result_.outcomes[k].strategy)) result_.outcomes[k].curve.push_back({knob});
+    }
+    const auto pools = PoolsOf(node, result_.judged_from);
+    for (const Strategy strategy : {Strategy::kShares, Strategy::kHourly, Strategy::kClairvoyant}) {
+      Outcome& outcome = Add(strategy);
+      for (const double pool : pools) outcome.curve.push_back({pool});
+    }
+    hourly_.assign(1 + pools.size(), Row(n, 0));
+  }
+
+  NodeResult Live(const std::function<void(std::size_t)>& progress) {
+    for (std::size_t t = 0; t < node_.periods(); ++t) {
+      for (const auto& reserver : reservers_) reserver->Decide(t);
+      if (t >= result_.judged_from) Period(t);
+      for (const auto& reserver : reservers_) reserver->Observe(t);
+      if (progress && (t + 1) % 256 == 0) progress(t + 1);
+    }
+    for (Outcome& outcome : result_.outcomes) {
+      std::stable_sort(outcome.curve.begin(), outcome.curve.end(),
+                       [](const Point& a, const Point& b) { return a.held < b.held; });
+    }
+    for (std::size_t p = 0; p < policies_.size(); ++p) FindShortages(p);
+    return std::move(result_);
+  }
+
+ private:
+  Outcome& Add(Strategy strategy, std::string policy = {}) {
+    Outcome& outcome = result_.outcomes.emplace_back();
+    outcome.strategy = strategy;
+    outcome.policy = std::move(policy);
+    outcome.vms.resize(node_.vms.size());
+    outcome.unmet_at.assign(node_.periods(), 0);
+    if (strategy == Strategy::kWhorl || strategy == Strategy::kVpa95)
+      outcome.given.assign(node_.vms.size(), std::vector<float>(node_.periods(), std::nanf("")));
+    return outcome;
+  }
+  bool Counts(std::size_t vm, std::size_t t) const { return !std::isnan(node_.vms[vm].used[t]); }
+
+  void Period(std::size_t t) {
+    const std::size_t n = node_.vms.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      demand_[i] = Used(node_.vms[i], t);
+      result_.demand += demand_[i] * node_.hours();
+    }
+    Row wish(n), given(n);
+    for (std::size_t k = 0; k < reservers_.size(); ++k) {
+      Outcome& outcome = result_.outcomes[k];
+      if (k < policies_.size()) {
+        Lend(k, t, given);
+      } else {
+        reservers_[k]->Reserve(outcome.mark->knob, wish);
+        for (std::size_t i = 0; i < n; ++i) wish[i] = node_.vms[i].here[t] != 0 ? std::max(wish[i], 1e-3) : 0;
+        Divide(wish, most_, result_.capacity, given);
+      }
+      Take(outcome, t, given);
+      for (Point& point : outcome.curve) Reserve(*reservers_[k], point, t, wish);
+      Reserve(*reservers_[k], *outcome.mark, t, wish);
+    }
+    const std::size_t shares = reservers_.size();
+    Shares(demand_, start_, result_.capacity, given);
+    Take(result_.outcomes[shares], t, given);
+    Take(result_.outcomes[shares + 2], t, given);  // nor can one who knows the period do better in sum
+    const Millis hour = (node_.begin + node_.step * static_cast<std::int64_t>(t)).time_since_epoch() / kHour * kHour;
+    if (t == result_.judged_from || hour != hour_) {
+      hour_ = hour;
+      std::size_t end = t + 1;
+      while (end < node_.periods() &&
+             (node_.begin + node_.step * static_cast<std::int64_t>(end)).time_since_epoch() < hour + kHour)
+        ++end;
+      KnowTheFuture(node_, t, end, result_.capacity, hourly_[0]);
+      for (std::size_t c = 1; c < hourly_.size(); ++c)
+        KnowTheFuture(node_, t, end, result_.outcomes[shares + 1].curve[c - 1].knob, hourly_[c]);
+    }
+    Take(result_.outcomes[shares + 1], t, hourly_[0]);
+    const double wanted = std::accumulate(demand_.begin(), demand_.end(), 0.0);
+    for (std::size_t c = 1; c < hourly_.size(); ++c) {
+      Point& pool = result_.outcomes[shares].curve[c - 1];
+      Judge(pool, pool.knob, wanted, node_.hours());
+      Point& hourly = result_.outcomes[shares + 1].curve[c - 1];
+      for (std::size_t i = 0; i < n; ++i) {
+        if (Counts(i, t)) Judge(hourly, hourly_[c][i], demand_[i], node_.hours());
+      }
+      Point& known = result_.outcomes[shares + 2].curve[c - 1];
+      Judge(known, std::min(known.knob, wanted), wanted, node_.hours());
+    }
+  }
+
+  void Reserve(const Reserver& reserver, Point& point, std::size_t t, Row& wish) const {
+    reserver.Reserve(point.knob, wish);
+    for (std::size_t i = 0; i < wish.size(); ++i) {
+      if (Counts(i, t)) Judge(point, std::min(wish[i], most_[i]), demand_[i], node_.hours());
+    }
+  }
+
+  void Take(Outcome& outcome, std::size_t t, const Row& given) const {
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (!outcome.given.empty() && node_.vms[i].here[t] != 0) outcome.given[i][t] = static_cast<float>(given[i]);
+      if (!Counts(i, t)) continue;
+      VmOutcome& vm = outcome.vms[i];
+      vm.demand += demand_[i] * node_.hours();
+      const double missing = demand_[i] - given[i];
+      if (missing <= 0) continue;
+      vm.unmet += missing * node_.hours();
+      outcome.unmet += missing * node_.hours();
+      outcome.unmet_at[t] += static_cast<float>(missing);
+      vm.short_periods += missing > kLeastShort;
+      if (missing > vm.worst) {
+        vm.worst = missing;
+        vm.worst_period = t;
+      }
+    }
+  }
+
+  // Whorl's partition of the period, and what it lent.
+  void Lend(std::size_t policy, std::size_t t, Row& given) {
+    WhorlRun& run = result_.whorl[policy];
+    strategies_[policy]->Plan(t, run.capacity, start_, given);
+    auto& open = open_[policy];
+    for (const partition::OpenLoan& loan : strategies_[policy]->loans()) {
+      const auto found = open.emplace(loan.id, run.loans.size()).first;
+      if (found->second == run.loans.size()) run.loans.push_back({loan.lender, loan.borrower, t, t, 0, 0});
+      LoanRun& of = run.loans[found->second];
+      const double cores = static_cast<double>(loan.amount) / 1000;
+      of.to = t + 1;
+      of.most = std::max(of.most, cores);
+      of.core_hours += cores * node_.hours();
+      run.lent[t] += static_cast<float>(cores);
+    }
+    std::erase_if(open, [&](const auto& one) { return run.loans[one.second].to <= t; });
+  }
+
+  void FindShortages(std::size_t policy) {
+    WhorlRun& run = result_.whorl[policy];
+    const auto& given = result_.outcomes[policy].given;
+    for (std::uint32_t i = 0; i < node_.vms.size(); ++i) {
+      Episode episode;
+      const auto close = [&] {
+        if (episode.to > episode.from) run.shortages.push_back(episode);
+        episode = Episode{};
+      };
+      for (std::size_t t = result_.judged_from; t < node_.periods(); ++t) {
+        const double missing = Counts(i, t) ? Used(node_.vms[i], t) - static_cast<double>(given[i][t]) : 0;
+        if (!(missing > kLeastShort)) {
+          close();
+          continue;
+        }
+        if (episode.to == 0) episode = {i, t, t, 0, 0};
+        episode.to = t + 1;
+        episode.core_hours += missing * node_.hours();
+        episode.most = std::max(episode.most, missing);
+      }
+      close();
+    }
+    std::stable_sort(run.shortages.begin(), run.shortages.end(),
+                     [](const Episode& a, const Episode& b) { return a.core_hours > b.core_hours; });
+  }
+
+  const Node& node_;
+  const std::span<const NamedPolicy> policies_;
+  NodeResult result_;
+  Row start_, most_, demand_;  // per VM; what it has before anything is known, what it can use, what it wants now
+  std::vector<std::unique_ptr<WhorlStrategy>> strategies_;
+  std::vector<std::unique_ptr<Reserver>> reservers_;  // beside the first outcomes
+  std::vector<Row> hourly_;  // of the clairvoyant: with the node's capacity, then with each pool
+  Millis hour_{-1};
+  std::vector<std::map<std::uint64_t, std::size_t>> open_;  // per policy: the ledger's id, place in loans
+};
+
+}  // namespace
+
+std::optional<double> Outcome::HeldAt(double wanted) const {
+  for (std::size_t i = 0; i + 1 < curve.size(); ++i) {
+    const Point &a = curve[i], &b = curve[i + 1];
+    if (a.unmet < wanted || b.unmet > wanted) continue;
+    const double part = a.unmet > b.unmet ? (a.unmet - wanted) / (a.unmet - b.unmet) : 0;
+    return a.held + part * (b.held - a.held);
+  }
+  return std::nullopt;
+}
+
+NodeResult Run(const Node& node, std::span<const NamedPolicy> policies,
+               const std::function<void(std::size_t done)>& progress) {
+  return Trial(node, policies).Live(progress);
+}
+
+}  // namespace whorl::whatif
