@@ -64,9 +64,9 @@ struct Track {
   std::vector<Sample> samples;  // in the order they were taken
 };
 struct Layout {
-  std::optional<Millis> step;      // else the median step between samples
-  std::optional<double> capacity;  // of each node, instead of what the source says
-  std::size_t vms_per_node = 16;   // of tracks that name no node, in their order
+  std::optional<Millis> step = {};      // else the median step between samples
+  std::optional<double> capacity = {};  // of each node, instead of what the source says
+  std::size_t vms_per_node = 16;        // of tracks that name no node, in their order
 };
 // Nodes by name; nodes without a usable VM are left out. A span of more than
 // kMostPeriods periods is cut at its end (said by Node::periods()).

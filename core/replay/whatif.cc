@@ -14,6 +14,7 @@ namespace {
 using Row = std::vector<double>;
 
 constexpr Millis kHour{3'600'000}, kDay{86'400'000};
+constexpr double kLeast = 0.001;       // cores that whoever is there is given
 constexpr double kLeastShort = 0.005;  // cores; less is missing for nobody
 constexpr double kMargin = 1.15;
 constexpr double kSigmas = 2;
@@ -209,7 +210,7 @@ void Shares(const Row& demand, const Row& weight, double capacity, Row& out) {
   double weights = 0;
   for (const std::size_t i : order) weights += demand[i] > 0 ? weight[i] : 0;
   for (const std::size_t i : order) {
-    if (demand[i] <= 0) continue;
+    if (demand[i] <= 0 || weights <= 0) continue;
     out[i] = std::min(demand[i], capacity * weight[i] / weights);
     capacity -= out[i];
     weights -= weight[i];
@@ -221,27 +222,24 @@ double Used(const Vm& vm, std::size_t period) {
   return std::isnan(used) ? 0 : static_cast<double>(used);
 }
 
-// Least unmet demand over some periods with one partition of at most `capacity`:
-// the next piece goes to whom it helps in most periods.
-void KnowTheFuture(const Node& node, std::size_t begin, std::size_t end, double capacity, Row& out) {
+// Least unmet demand over some periods with one partition of at most `capacity`,
+// from what each VM wants in them, ascending: the next piece goes to whom it
+// helps in most periods.
+void KnowTheFuture(const std::vector<Row>& wants, double capacity, Row& out) {
   struct Piece {
     std::size_t periods, vm;
     double length;
   };
   std::vector<Piece> pieces;
-  Row sorted;
-  for (std::size_t i = 0; i < node.vms.size(); ++i) {
-    sorted.clear();
-    for (std::size_t t = begin; t < end; ++t) sorted.push_back(Used(node.vms[i], t));
-    std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < wants.size(); ++i) {
     double from = 0;
-    for (std::size_t k = 0; k < sorted.size(); ++k) {
-      if (sorted[k] > from) pieces.push_back({sorted.size() - k, i, sorted[k] - from});
-      from = sorted[k];
+    for (std::size_t k = 0; k < wants[i].size(); ++k) {
+      if (wants[i][k] > from) pieces.push_back({wants[i].size() - k, i, wants[i][k] - from});
+      from = wants[i][k];
     }
   }
   std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.periods > b.periods; });
-  out.assign(node.vms.size(), 0);
+  out.assign(wants.size(), 0);
   for (const Piece& piece : pieces) {
     const double take = std::min(piece.length, capacity);
     out[piece.vm] += take;
@@ -255,7 +253,7 @@ const std::vector<double>& KnobsOf(Strategy strategy) {
   static const std::vector<double> sigmas{0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 12};
   static const std::vector<double> quantiles{0.5,  0.6,  0.7,  0.8,   0.85,  0.9,   0.925, 0.95,
                                              0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995};
-  if (strategy == Strategy::kWhorl) return quantiles;
+  if (strategy == Strategy::kWhorlHard) return quantiles;
   return strategy == Strategy::kEwma ? sigmas : factors;
 }
 
@@ -284,7 +282,6 @@ void Judge(Point& point, double given, double used, double hours) {
 class Trial {
  public:
   Trial(const Node& node, std::span<const NamedPolicy> policies) : node_(node), policies_(policies) {
-    const std::size_t n = node.vms.size();
     result_.capacity_assumed = !node.capacity;
     result_.capacity = node.capacity.value_or(AssumedCapacity(node));
     // Nothing is judged while everybody still learns: two days, or a quarter of a shorter record.
@@ -292,123 +289,145 @@ class Trial {
         std::min(node.periods() / 4, static_cast<std::size_t>(std::max<std::int64_t>(1, 2 * kDay / node.step)));
     result_.judged_hours = static_cast<double>(node.periods() - result_.judged_from) * node.hours();
     for (const Vm& vm : node.vms) {
-      start_.push_back(std::max(0.001, std::min(vm.request.value_or(vm.size), vm.size)));
+      start_.push_back(std::max(kLeast, std::min(vm.request.value_or(vm.size), vm.size)));
       most_.push_back(vm.size);
     }
-    demand_.resize(n);
-    for (const NamedPolicy& named : policies) {
-      strategies_.push_back(std::make_unique<WhorlStrategy>(node, named.policy));
-      Add(Strategy::kWhorl, named.name);
-      reservers_.push_back(std::make_unique<WhorlNeeds>(*strategies_.back(), start_));
-      WhorlRun& run = result_.whorl.emplace_back();
-      run.capacity = result_.capacity - static_cast<double>(Count(named.policy.reserve)) / 1000;
-      if (named.capacity) run.capacity = std::min(run.capacity, static_cast<double>(Count(*named.capacity)) / 1000);
-      run.capacity = std::max(run.capacity, 0.0);
-      double requests = 0;
-      for (const Vm& vm : node.vms) requests += vm.request.value_or(0);
-      run.requests = run.capacity > 0 ? requests / run.capacity : 0;
-      run.lent.assign(node.periods(), 0);
-      open_.emplace_back();
-    }
-    Add(Strategy::kRequests).mark = Point{1};
-    reservers_.push_back(std::make_unique<Requests>(start_));
-    Add(Strategy::kVpa90).mark = Point{kMargin};
-    reservers_.push_back(std::make_unique<Vpa>(node, start_, 0.90));
-    Add(Strategy::kVpa95).mark = Point{kMargin};
-    reservers_.push_back(std::make_unique<Vpa>(node, start_, 0.95));
-    Add(Strategy::kLastHour).mark = Point{1};
-    reservers_.push_back(std::make_unique<LastHour>(node, start_));
-    Add(Strategy::kEwma).mark = Point{kSigmas};
-    reservers_.push_back(std::make_unique<Ewma>(node, start_));
-    for (std::size_t p = 0; p < policies.size(); ++p) {
-      result_.outcomes[p].mark = Point{policies[p].policy.cpu.demand_quantile};
-    }
-    for (std::size_t k = 0; k < reservers_.size(); ++k) {
-      for (const double knob : KnobsOf(result_.outcomes[k].strategy)) result_.outcomes[k].curve.push_back({knob});
-    }
+    demand_.resize(node.vms.size());
+    for (const NamedPolicy& named : policies) AddWhorl(named);
+    AddReserver(Add(Strategy::kRequests), 1, std::make_unique<Requests>(start_));
+    AddReserver(Add(Strategy::kVpa90), kMargin, std::make_unique<Vpa>(node, start_, 0.90));
+    AddReserver(Add(Strategy::kVpa95), kMargin, std::make_unique<Vpa>(node, start_, 0.95));
+    AddReserver(Add(Strategy::kLastHour), 1, std::make_unique<LastHour>(node, start_));
+    AddReserver(Add(Strategy::kEwma), kSigmas, std::make_unique<Ewma>(node, start_));
     const auto pools = PoolsOf(node, result_.judged_from);
-    for (const Strategy strategy : {Strategy::kShares, Strategy::kHourly, Strategy::kClairvoyant}) {
-      Outcome& outcome = Add(strategy);
-      for (const double pool : pools) outcome.curve.push_back({pool});
+    shares_ = Add(Strategy::kShares);
+    Add(Strategy::kHourly);
+    Add(Strategy::kClairvoyant);
+    for (const double pool : pools) result_.outcomes[shares_].curve.push_back({pool});
+    for (int tenth = 0; tenth <= 10; ++tenth) {
+      result_.outcomes[shares_ + 1].curve.push_back({tenth / 10.0});
+      result_.outcomes[shares_ + 2].curve.push_back({tenth / 10.0});
     }
-    hourly_.assign(1 + pools.size(), Row(n, 0));
+    hour_.resize(node.vms.size());
   }
 
   NodeResult Live(const std::function<void(std::size_t)>& progress) {
     for (std::size_t t = 0; t < node_.periods(); ++t) {
-      for (const auto& reserver : reservers_) reserver->Decide(t);
+      for (const Lane& lane : lanes_) lane.reserver->Decide(t);
       if (t >= result_.judged_from) Period(t);
-      for (const auto& reserver : reservers_) reserver->Observe(t);
+      for (const Lane& lane : lanes_) lane.reserver->Observe(t);
       if (progress && (t + 1) % 256 == 0) progress(t + 1);
     }
     for (Outcome& outcome : result_.outcomes) {
       std::stable_sort(outcome.curve.begin(), outcome.curve.end(),
                        [](const Point& a, const Point& b) { return a.held < b.held; });
     }
-    for (std::size_t p = 0; p < policies_.size(); ++p) FindShortages(p);
+    for (std::size_t p = 0; p < policies_.size(); ++p) {
+      auto& shortages = result_.whorl[p].shortages;
+      for (const Episode& last : running_[p]) {
+        if (last.to > 0) shortages.push_back(last);
+      }
+      std::stable_sort(shortages.begin(), shortages.end(),
+                       [](const Episode& a, const Episode& b) { return a.core_hours > b.core_hours; });
+    }
     return std::move(result_);
   }
 
  private:
-  Outcome& Add(Strategy strategy, std::string policy = {}) {
+  struct Lane {
+    std::size_t outcome;
+    std::unique_ptr<Reserver> reserver;
+  };
+
+  std::size_t Add(Strategy strategy, const std::string& policy = {}) {
     Outcome& outcome = result_.outcomes.emplace_back();
     outcome.strategy = strategy;
-    outcome.policy = std::move(policy);
+    outcome.policy = policy;
     outcome.vms.resize(node_.vms.size());
     outcome.unmet_at.assign(node_.periods(), 0);
-    if (strategy == Strategy::kWhorl || strategy == Strategy::kVpa95)
+    if (strategy == Strategy::kWhorlSoft || strategy == Strategy::kWhorlHard || strategy == Strategy::kVpa95)
       outcome.given.assign(node_.vms.size(), std::vector<float>(node_.periods(), std::nanf("")));
-    return outcome;
+    return result_.outcomes.size() - 1;
   }
+  void AddReserver(std::size_t outcome, double usual, std::unique_ptr<Reserver> reserver) {
+    Outcome& of = result_.outcomes[outcome];
+    of.mark = Point{usual};
+    for (const double knob : KnobsOf(of.strategy)) of.curve.push_back({knob});
+    lanes_.push_back({outcome, std::move(reserver)});
+  }
+  void AddWhorl(const NamedPolicy& named) {
+    const bool hard = named.policy.cpu.partition == PartitionKind::kHard;
+    const std::size_t says = Add(hard ? Strategy::kWhorlHard : Strategy::kWhorlSoft, named.name);
+    const std::size_t other = Add(hard ? Strategy::kWhorlSoft : Strategy::kWhorlHard, named.name);
+    strategies_.push_back(std::make_unique<WhorlStrategy>(node_, named.policy));
+    AddReserver(hard ? says : other, named.policy.cpu.demand_quantile,
+                std::make_unique<WhorlNeeds>(*strategies_.back(), start_));
+    WhorlRun& run = result_.whorl.emplace_back();
+    run.capacity = result_.capacity - static_cast<double>(Count(named.policy.reserve)) / 1000;
+    if (named.capacity) run.capacity = std::min(run.capacity, static_cast<double>(Count(*named.capacity)) / 1000);
+    run.capacity = std::max(run.capacity, 0.0);
+    double requests = 0;
+    for (const Vm& vm : node_.vms) requests += vm.request.value_or(0);
+    run.requests = run.capacity > 0 ? requests / run.capacity : 0;
+    run.lent.assign(node_.periods(), 0);
+    open_.emplace_back();
+    running_.emplace_back(node_.vms.size());
+  }
+
   bool Counts(std::size_t vm, std::size_t t) const { return !std::isnan(node_.vms[vm].used[t]); }
 
   void Period(std::size_t t) {
     const std::size_t n = node_.vms.size();
-    for (std::size_t i = 0; i < n; ++i) {
-      demand_[i] = Used(node_.vms[i], t);
-      result_.demand += demand_[i] * node_.hours();
-    }
-    Row wish(n), given(n);
-    for (std::size_t k = 0; k < reservers_.size(); ++k) {
-      Outcome& outcome = result_.outcomes[k];
-      if (k < policies_.size()) {
-        Lend(k, t, given);
-      } else {
-        reservers_[k]->Reserve(outcome.mark->knob, wish);
-        for (std::size_t i = 0; i < n; ++i) wish[i] = node_.vms[i].here[t] != 0 ? std::max(wish[i], 1e-3) : 0;
-        Divide(wish, most_, result_.capacity, given);
-      }
-      Take(outcome, t, given);
-      for (Point& point : outcome.curve) Reserve(*reservers_[k], point, t, wish);
-      Reserve(*reservers_[k], *outcome.mark, t, wish);
-    }
-    const std::size_t shares = reservers_.size();
-    Shares(demand_, start_, result_.capacity, given);
-    Take(result_.outcomes[shares], t, given);
-    Take(result_.outcomes[shares + 2], t, given);  // nor can one who knows the period do better in sum
-    const Millis hour = (node_.begin + node_.step * static_cast<std::int64_t>(t)).time_since_epoch() / kHour * kHour;
-    if (t == result_.judged_from || hour != hour_) {
-      hour_ = hour;
-      std::size_t end = t + 1;
-      while (end < node_.periods() &&
-             (node_.begin + node_.step * static_cast<std::int64_t>(end)).time_since_epoch() < hour + kHour)
-        ++end;
-      KnowTheFuture(node_, t, end, result_.capacity, hourly_[0]);
-      for (std::size_t c = 1; c < hourly_.size(); ++c)
-        KnowTheFuture(node_, t, end, result_.outcomes[shares + 1].curve[c - 1].knob, hourly_[c]);
-    }
-    Take(result_.outcomes[shares + 1], t, hourly_[0]);
+    for (std::size_t i = 0; i < n; ++i) demand_[i] = Used(node_.vms[i], t);
     const double wanted = std::accumulate(demand_.begin(), demand_.end(), 0.0);
-    for (std::size_t c = 1; c < hourly_.size(); ++c) {
-      Point& pool = result_.outcomes[shares].curve[c - 1];
-      Judge(pool, pool.knob, wanted, node_.hours());
-      Point& hourly = result_.outcomes[shares + 1].curve[c - 1];
-      for (std::size_t i = 0; i < n; ++i) {
-        if (Counts(i, t)) Judge(hourly, hourly_[c][i], demand_[i], node_.hours());
+    result_.demand += wanted * node_.hours();
+    Row wish(n), given(n);
+    for (std::size_t p = 0; p < policies_.size(); ++p) Lend(p, t);
+    for (const Lane& lane : lanes_) {
+      Outcome& outcome = result_.outcomes[lane.outcome];
+      if (outcome.strategy != Strategy::kWhorlHard) {
+        lane.reserver->Reserve(outcome.mark->knob, wish);
+        for (std::size_t i = 0; i < n; ++i) wish[i] = node_.vms[i].here[t] != 0 ? std::max(wish[i], kLeast) : 0;
+        Divide(wish, most_, result_.capacity, given);
+        Take(outcome, t, given, given);
       }
-      Point& known = result_.outcomes[shares + 2].curve[c - 1];
-      Judge(known, std::min(known.knob, wanted), wanted, node_.hours());
+      for (Point& point : outcome.curve) Reserve(*lane.reserver, point, t, wish);
+      Reserve(*lane.reserver, *outcome.mark, t, wish);
     }
+    Outcome &shares = result_.outcomes[shares_], &hourly = result_.outcomes[shares_ + 1],
+            &known = result_.outcomes[shares_ + 2];
+    Shares(demand_, start_, result_.capacity, given);
+    Take(shares, t, given, given);
+    Take(known, t, given, given);  // nor can one who knows the period do better in sum
+    KnowTheHour(t);
+    Take(hourly, t, divided_hour_, divided_hour_);
+    for (Point& pool : shares.curve) Judge(pool, pool.knob, wanted, node_.hours());
+    for (Point& part : known.curve) Judge(part, part.knob * wanted, wanted, node_.hours());
+    for (Point& part : hourly.curve) {
+      for (std::size_t i = 0; i < n; ++i) {
+        if (!Counts(i, t)) continue;
+        const auto place = static_cast<std::size_t>(part.knob * static_cast<double>(hour_[i].size() - 1));
+        Judge(part, hour_[i][place], demand_[i], node_.hours());
+      }
+    }
+  }
+
+  // At the first judged period of an hour: what each VM will want in it, and the best partition for it.
+  void KnowTheHour(std::size_t t) {
+    const auto hour_of = [&](std::size_t period) {
+      return (node_.begin + node_.step * static_cast<std::int64_t>(period)).time_since_epoch() / kHour;
+    };
+    if (t != result_.judged_from && hour_of(t) == hour_of(t - 1)) return;
+    std::size_t end = t + 1;
+    while (end < node_.periods() && hour_of(end) == hour_of(t)) ++end;
+    for (std::size_t i = 0; i < hour_.size(); ++i) {
+      hour_[i].clear();
+      for (std::size_t k = t; k < end; ++k) {
+        if (Counts(i, k)) hour_[i].push_back(Used(node_.vms[i], k));
+      }
+      std::sort(hour_[i].begin(), hour_[i].end());
+    }
+    KnowTheFuture(hour_, result_.capacity, divided_hour_);
   }
 
   void Reserve(const Reserver& reserver, Point& point, std::size_t t, Row& wish) const {
@@ -418,9 +437,10 @@ class Trial {
     }
   }
 
-  void Take(Outcome& outcome, std::size_t t, const Row& given) const {
+  // `given` is what each VM could use; `shown` what it was entitled to.
+  void Take(Outcome& outcome, std::size_t t, const Row& given, const Row& shown) const {
     for (std::size_t i = 0; i < given.size(); ++i) {
-      if (!outcome.given.empty() && node_.vms[i].here[t] != 0) outcome.given[i][t] = static_cast<float>(given[i]);
+      if (!outcome.given.empty() && node_.vms[i].here[t] != 0) outcome.given[i][t] = static_cast<float>(shown[i]);
       if (!Counts(i, t)) continue;
       VmOutcome& vm = outcome.vms[i];
       vm.demand += demand_[i] * node_.hours();
@@ -437,10 +457,19 @@ class Trial {
     }
   }
 
-  // Whorl's partition of the period, and what it lent.
-  void Lend(std::size_t policy, std::size_t t, Row& given) {
+  // Whorl's partition of the period, soft and hard, and what it lent.
+  void Lend(std::size_t policy, std::size_t t) {
     WhorlRun& run = result_.whorl[policy];
-    strategies_[policy]->Plan(t, run.capacity, start_, given);
+    Row allocation(node_.vms.size()), used(node_.vms.size());
+    strategies_[policy]->Plan(t, run.capacity, start_, allocation);
+    for (std::size_t k = 2 * policy; k < 2 * policy + 2; ++k) {
+      Outcome& outcome = result_.outcomes[k];
+      const bool soft = outcome.strategy == Strategy::kWhorlSoft;
+      if (soft) Shares(demand_, allocation, run.capacity, used);
+      const Row& given = soft ? used : allocation;
+      Take(outcome, t, given, allocation);
+      if (k == 2 * policy) TrackShortages(policy, t, given);
+    }
     auto& open = open_[policy];
     for (const partition::OpenLoan& loan : strategies_[policy]->loans()) {
       const auto found = open.emplace(loan.id, run.loans.size()).first;
@@ -455,41 +484,32 @@ class Trial {
     std::erase_if(open, [&](const auto& one) { return run.loans[one.second].to <= t; });
   }
 
-  void FindShortages(std::size_t policy) {
-    WhorlRun& run = result_.whorl[policy];
-    const auto& given = result_.outcomes[policy].given;
-    for (std::uint32_t i = 0; i < node_.vms.size(); ++i) {
-      Episode episode;
-      const auto close = [&] {
-        if (episode.to > episode.from) run.shortages.push_back(episode);
-        episode = Episode{};
-      };
-      for (std::size_t t = result_.judged_from; t < node_.periods(); ++t) {
-        const double missing = Counts(i, t) ? Used(node_.vms[i], t) - static_cast<double>(given[i][t]) : 0;
-        if (!(missing > kLeastShort)) {
-          close();
-          continue;
-        }
-        if (episode.to == 0) episode = {i, t, t, 0, 0};
-        episode.to = t + 1;
-        episode.core_hours += missing * node_.hours();
-        episode.most = std::max(episode.most, missing);
+  void TrackShortages(std::size_t policy, std::size_t t, const Row& given) {
+    for (std::uint32_t i = 0; i < given.size(); ++i) {
+      const double missing = demand_[i] - given[i];
+      if (missing <= kLeastShort) continue;
+      Episode& episode = running_[policy][i];
+      if (episode.to != t) {
+        if (episode.to > 0) result_.whorl[policy].shortages.push_back(episode);
+        episode = {i, t, t, 0, 0};
       }
-      close();
+      episode.to = t + 1;
+      episode.core_hours += missing * node_.hours();
+      episode.most = std::max(episode.most, missing);
     }
-    std::stable_sort(run.shortages.begin(), run.shortages.end(),
-                     [](const Episode& a, const Episode& b) { return a.core_hours > b.core_hours; });
   }
 
   const Node& node_;
   const std::span<const NamedPolicy> policies_;
   NodeResult result_;
-  Row start_, most_, demand_;  // per VM; what it has before anything is known, what it can use, what it wants now
-  std::vector<std::unique_ptr<WhorlStrategy>> strategies_;
-  std::vector<std::unique_ptr<Reserver>> reservers_;  // beside the first outcomes
-  std::vector<Row> hourly_;  // of the clairvoyant: with the node's capacity, then with each pool
-  Millis hour_{-1};
+  Row start_, most_, demand_;  // per VM: had before anything is known, can be used, wanted now
+  std::vector<std::unique_ptr<WhorlStrategy>> strategies_;  // per policy
+  std::vector<Lane> lanes_;
+  std::size_t shares_ = 0;  // its outcome; the two clairvoyants follow
+  std::vector<Row> hour_;   // per VM what it wants in the hour, ascending; of the clairvoyant
+  Row divided_hour_;
   std::vector<std::map<std::uint64_t, std::size_t>> open_;  // per policy: the ledger's id, place in loans
+  std::vector<std::vector<Episode>> running_;               // per policy and VM: the newest, not yet in shortages
 };
 
 }  // namespace
@@ -504,8 +524,8 @@ std::optional<double> Outcome::HeldAt(double wanted) const {
   return std::nullopt;
 }
 
-NodeResult Run(const Node& node, std::span<const NamedPolicy> policies,
-               const std::function<void(std::size_t done)>& progress) {
+NodeResult LiveThrough(const Node& node, std::span<const NamedPolicy> policies,
+                       const std::function<void(std::size_t done)>& progress) {
   return Trial(node, policies).Live(progress);
 }
 

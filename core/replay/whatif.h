@@ -20,7 +20,8 @@ namespace whorl::whatif {
 // Pure arithmetic, no I/O, no clock: equal inputs give equal results.
 
 enum class Strategy : std::uint8_t {
-  kWhorl,
+  kWhorlSoft,    // its allocations as weights: what somebody leaves idle others take
+  kWhorlHard,    // its allocations as limits
   kRequests,     // static: what the VM asks for, else its size
   kVpa90,        // exponentially decaying histogram, half-life 24 h, decided hourly, + 15 %
   kVpa95,        //
@@ -30,9 +31,9 @@ enum class Strategy : std::uint8_t {
   kHourly,       // knows the coming hour
   kClairvoyant,  // knows the coming period
 };
-inline constexpr std::array<std::string_view, 9> kStrategyNames{"whorl",           "static_requests",    "vpa_p90",
-                                                                "vpa_p95",         "last_hour_max",      "ewma_2sigma",
-                                                                "work_conserving", "clairvoyant_hourly", "clairvoyant"};
+inline constexpr std::array<std::string_view, 10> kStrategyNames{
+    "whorl_soft",  "whorl_hard",      "static_requests",    "vpa_p90",    "vpa_p95", "last_hour_max",
+    "ewma_2sigma", "work_conserving", "clairvoyant_hourly", "clairvoyant"};
 constexpr std::string_view NameOf(Strategy strategy) { return kStrategyNames[static_cast<std::size_t>(strategy)]; }
 
 // What one VM went through when the node's whole capacity was divided.
@@ -46,25 +47,26 @@ struct VmOutcome {
 
 // One setting of a strategy that reserves only what it thinks is needed.
 struct Point {
-  double knob = 0;    // quantile, factor, sigmas or cores: kKnobNames
+  double knob = 0;    // of what, kKnobNames says
   double held = 0;    // core-hours reserved
   double unused = 0;  // of those
   double unmet = 0;   // core-hours wanted beyond what was reserved
 };
-inline constexpr std::array<std::string_view, 9> kKnobNames{"quantile", "factor", "factor", "factor", "factor",
-                                                            "sigmas",   "cores",  "cores",  "cores"};
+inline constexpr std::array<std::string_view, 10> kKnobNames{"quantile", "quantile", "factor", "factor",   "factor",
+                                                             "factor",   "sigmas",   "cores",  "quantile", "factor"};
 
 struct Outcome {
   Strategy strategy{};
-  std::string policy;  // of kWhorl
+  std::string policy;  // of Whorl's
   // The node's whole capacity divided among its VMs.
   double unmet = 0;  // core-hours
   std::vector<VmOutcome> vms;
   std::vector<float> unmet_at;            // cores missing per period, whole node
-  std::vector<std::vector<float>> given;  // per VM and period; of kWhorl and kVpa95
+  std::vector<std::vector<float>> given;  // per VM and period; of Whorl's and kVpa95
   // Only what is thought to be needed is reserved; ascending by `held`.
   std::vector<Point> curve;
-  std::optional<Point> mark;  // at the strategy's usual knob; none for those that know the future
+  std::optional<Point> mark;  // at the strategy's usual knob; none for those that know the future, and no
+                              // curve either for kWhorlSoft, which reserves nothing
 
   // Core-hours reserved where `unmet` is missing, between the curve's points; nullopt
   // outside of them.
@@ -107,15 +109,16 @@ struct NodeResult {
   double capacity = 0;          // cores, before the policies' reserve
   std::size_t judged_from = 0;  // periods before it only teach
   double judged_hours = 0;
-  double demand = 0;              // core-hours wanted in the judged periods
-  std::vector<Outcome> outcomes;  // kWhorl once per policy, first; then the others in their order
-  std::vector<WhorlRun> whorl;    // one per policy
+  double demand = 0;  // core-hours wanted in the judged periods
+  // For each policy first what it says (soft or hard), then the other; then the other strategies in their order.
+  std::vector<Outcome> outcomes;
+  std::vector<WhorlRun> whorl;  // one per policy
 };
 
 // Lives through the node's record. Everything but the clairvoyants decides for a
 // period before anything of it is known. `progress`, when given, is told periods
 // done, now and then. At most two policies are meant to be compared, one at least.
-NodeResult Run(const Node& node, std::span<const NamedPolicy> policies,
-               const std::function<void(std::size_t done)>& progress = nullptr);
+NodeResult LiveThrough(const Node& node, std::span<const NamedPolicy> policies,
+                       const std::function<void(std::size_t done)>& progress = nullptr);
 
 }  // namespace whorl::whatif

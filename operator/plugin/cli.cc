@@ -343,7 +343,7 @@ int Complete(std::vector<std::string> words, Shell& shell) {
     }
   }
   for (const auto& word : *found) shell.out << word << "\n";
-  shell.out << ":4\n";  // kubectl's "do not complete file names"
+  shell.out << (WantsFile(typed) ? ":0\n" : ":4\n");  // kubectl's "complete file names" and "do not"
   return kOk;
 }
 

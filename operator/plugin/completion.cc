@@ -9,8 +9,9 @@ constexpr const char* kBash = R"sh(# bash completion for kubectl-whorl: source <
 # `kubectl whorl` itself completes through kubectl_complete-whorl on PATH.
 __kubectl_whorl() {
   local found
-  found=$(kubectl-whorl __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | grep -v '^:')
-  COMPREPLY=($(compgen -W "$found" -- "${COMP_WORDS[COMP_CWORD]}"))
+  found=$(kubectl-whorl __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  [[ $found == *:0 ]] && compopt -o default
+  COMPREPLY=($(compgen -W "$(grep -v '^:' <<<"$found")" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -F __kubectl_whorl kubectl-whorl
 )sh";
@@ -20,7 +21,9 @@ constexpr const char* kZsh = R"sh(#compdef kubectl-whorl
 # `kubectl whorl` itself completes through kubectl_complete-whorl on PATH.
 _kubectl_whorl() {
   local -a found
-  found=(${(f)"$(kubectl-whorl __complete "${(@)words[2,CURRENT]}" 2>/dev/null | grep -v '^:')"})
+  found=(${(f)"$(kubectl-whorl __complete "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+  [[ ${found[-1]} == :0 ]] && _files
+  found=(${found:#:*})
   compadd -a found
 }
 compdef _kubectl_whorl kubectl-whorl
@@ -28,12 +31,13 @@ compdef _kubectl_whorl kubectl-whorl
 
 constexpr const char* kFish = R"sh(# fish completion for kubectl-whorl: kubectl-whorl completion fish | source
 # `kubectl whorl` itself completes through kubectl_complete-whorl on PATH.
-complete -c kubectl-whorl -f -a '(kubectl-whorl __complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null | string match -v ":*")'
+complete -c kubectl-whorl -n 'not contains replay (commandline -opc)' -f
+complete -c kubectl-whorl -a '(kubectl-whorl __complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null | string match -v ":*")'
 )sh";
 
 bool TakesValue(const std::string& option) {
-  for (const auto* name :
-       {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by", "--interval"}) {
+  for (const auto* name : {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by",
+                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node"}) {
     if (option == name) return true;
   }
   return false;
@@ -72,11 +76,16 @@ HalfTyped ReadHalfTyped(const std::vector<std::string>& words) {
   return typed;
 }
 
+bool WantsFile(const HalfTyped& typed) {
+  if (typed.previous == "--policy" || typed.previous == "--html" || typed.previous == "--kubeconfig") return true;
+  return typed.verb == "replay" && !TakesValue(typed.previous) && !typed.word.starts_with("-");
+}
+
 std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed) {
   const bool value = TakesValue(typed.previous);
   std::vector<std::string> all;
   if (typed.previous == "-o" || typed.previous == "--output") {
-    all = {"wide", "json"};
+    all = typed.verb == "replay" ? std::vector<std::string>{"table", "json"} : std::vector<std::string>{"wide", "json"};
   } else if (typed.previous == "--sort-by") {
     all = {"score", "name", "cpu", "predicted", "state"};
   } else if (value) {
@@ -88,9 +97,13 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
         all.emplace_back(flag);
       }
     }
+    if (typed.verb == "replay") {
+      for (const auto* flag : {"--policy", "--html", "--output", "--capacity", "--vms-per-node"})
+        all.emplace_back(flag);
+    }
     if (typed.verb == "reset" || typed.verb == "accept") all.insert(all.end(), {"--yes", "--dry-run"});
   } else if (typed.verb.empty()) {
-    all = {"top", "explain", "reset", "accept", "completion", "version"};
+    all = {"top", "explain", "reset", "accept", "replay", "completion", "version"};
   } else if (typed.verb == "completion" && !typed.has_target) {
     all = {"bash", "zsh", "fish"};
   } else if ((typed.verb == "explain" || typed.verb == "reset" || typed.verb == "accept") && !typed.has_target) {

@@ -24,4 +24,7 @@ HalfTyped ReadHalfTyped(const std::vector<std::string>& words);
 // What may stand there that needs no cluster; nullopt: names of VMs.
 std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed);
 
+// Whether a file may stand there besides.
+bool WantsFile(const HalfTyped& typed);
+
 }  // namespace whorl::plugin

@@ -154,7 +154,7 @@ int Replay(const ReplayFlags& flags, Shell& shell) {
   report.nodes = whatif::LayOut(std::move(tracks), layout);
   if (report.nodes.empty()) return refuse({Code::kInvalid, "nothing was measured of any VM in these sources"});
   for (const whatif::Node& node : report.nodes) {
-    report.results.push_back(whatif::Run(node, report.policies, [&](std::size_t done) {
+    report.results.push_back(whatif::LiveThrough(node, report.policies, [&](std::size_t done) {
       progress.Tell(fmt::format("{} of {} nodes: {}, {:.0f} % of its hours", report.results.size() + 1,
                                 report.nodes.size(), node.name,
                                 100.0 * static_cast<double>(done) / static_cast<double>(node.periods())));

@@ -25,7 +25,8 @@ constexpr double kRequestsBind = 0.8;
 
 std::string LabelOf(Strategy strategy) {
   switch (strategy) {
-    case Strategy::kWhorl: return "Whorl";
+    case Strategy::kWhorlSoft: return "Whorl, soft (weights)";
+    case Strategy::kWhorlHard: return "Whorl, hard (limits)";
     case Strategy::kRequests: return "static requests";
     case Strategy::kVpa90: return "VPA p90 + 15 %";
     case Strategy::kVpa95: return "VPA p95 + 15 %";
@@ -71,7 +72,7 @@ Total TotalOf(const Report& report, std::size_t index, double demand_core_hours)
   const Outcome& first = report.results.front().outcomes[index];
   total.strategy = first.strategy;
   total.label = LabelOf(first.strategy);
-  if (first.strategy == Strategy::kWhorl && report.policies.size() > 1) total.label += ", policy " + first.policy;
+  if (!first.policy.empty() && report.policies.size() > 1) total.label += ", policy " + first.policy;
   const auto add = [](TotalPoint& to, const whatif::Point& point, double hours) {
     to.held += point.held / hours;
     to.unused += point.unused / hours;
@@ -116,47 +117,64 @@ Worst WorstVm(const Report& report) {
   return worst;
 }
 
+// Of a policy: what it says first, then the other; the hard one is that which reserves.
+const Total& Says(const Summary& summary, std::size_t policy) { return summary.totals[2 * policy]; }
+const Total& Reserving(const Summary& summary, std::size_t policy) {
+  return summary.totals[2 * policy + (Says(summary, policy).strategy == Strategy::kWhorlHard ? 0 : 1)];
+}
+
 void WriteVerdict(const Report& report, Summary& summary) {
-  const Total& whorl = summary.totals.front();
+  const auto say = [&](std::string sentence) { summary.verdict.push_back(std::move(sentence)); };
+  const Total& whorl = Says(summary, 0);
+  const Total& reserving = Reserving(summary, 0);
   const Total& vpa = Of(summary, Strategy::kVpa95);
   const Total& shares = Of(summary, Strategy::kShares);
-  const auto say = [&](std::string sentence) { summary.verdict.push_back(std::move(sentence)); };
-  if (whorl.unmet == 0 && vpa.unmet == 0) {
-    say(
-        fmt::format("Nobody would have been short of CPU, with Whorl or with VPA's rule (p95 + 15 %): {} had room "
-                    "enough for all {} VMs.",
-                    report.nodes.size() == 1 ? "the node" : "the nodes", summary.vms));
+  const bool soft = whorl.strategy == Strategy::kWhorlSoft;
+  const double shortfall = summary.demand > 0 ? vpa.mark->unmet / summary.demand : 0;
+  if (reserving.freed && vpa.mark->held > 0) {
+    const double part = std::abs(*reserving.freed) / vpa.mark->held;
+    say(*reserving.freed >= 0
+            ? fmt::format(
+                  "Reserving by Whorl's forecasts would free {} of {} cores ({}) and leave no more CPU unmet than "
+                  "VPA's rule, p95 + 15 %, does ({}).",
+                  Cores(*reserving.freed), Cores(vpa.mark->held), Percent(part), Percent(shortfall))
+            : fmt::format(
+                  "Whorl's forecasts would free nothing here: to leave as little CPU unmet as VPA's rule, p95 + "
+                  "15 %, does ({}), they reserve {} cores more than its {} ({} more).",
+                  Percent(shortfall), Cores(-*reserving.freed), Cores(vpa.mark->held), Percent(part)));
   } else {
-    say(
-        fmt::format("On the same {}, Whorl would have left {} of the wanted CPU unmet where VPA's rule (p95 + 15 %) "
-                    "leaves {}{}.",
-                    report.nodes.size() == 1 ? "node" : "nodes", Percent(whorl.unmet), Percent(vpa.unmet),
-                    whorl.unmet > vpa.unmet ? ": here Whorl would have done worse" : ""));
+    say(fmt::format(
+        "Whether Whorl's forecasts would free anything at the shortfall of VPA's rule, p95 + 15 % ({}), cannot "
+        "be told: no quantile that was tried leaves that much unmet.",
+        Percent(shortfall)));
   }
-  if (whorl.freed && vpa.mark && vpa.mark->held > 0) {
-    say(
-        fmt::format("At the shortfall of VPA's reservations ({}), reserving by Whorl's forecasts {} {} cores of {} "
-                    "({}).",
-                    Percent(summary.demand > 0 ? vpa.mark->unmet / summary.demand : 0),
-                    *whorl.freed >= 0 ? "frees" : "needs", Cores(std::abs(*whorl.freed)), Cores(vpa.mark->held),
-                    Percent(std::abs(*whorl.freed) / vpa.mark->held) + (*whorl.freed >= 0 ? "" : " more")));
-  } else {
-    say("How much could be freed at VPA's shortfall cannot be told: no quantile that was tried leaves as little "
-        "unmet.");
+  if (shares.unmet == 0) {
+    say(fmt::format(
+        "With {} capacity divided as it is, nobody needs to be short of CPU: there is enough for all at every "
+        "moment.",
+        report.nodes.size() == 1 ? "the node's" : "the nodes'"));
+  }
+  say(fmt::format(
+      "Dividing all of {} capacity under policy {} ({}), Whorl leaves {} of the wanted CPU unmet; plain weights "
+      "(work-conserving shares) leave {}, which nothing can beat in sum, and limits by VPA's rule {}.",
+      report.nodes.size() == 1 ? "the node's" : "the nodes'", report.policies.front().name,
+      soft ? "soft: weights" : "hard: limits", Percent(whorl.unmet), Percent(shares.unmet), Percent(vpa.unmet)));
+  const Total& hard = soft ? summary.totals[1] : whorl;
+  if (hard.unmet > vpa.unmet) {
+    say(fmt::format(
+        "As a hard partition this policy does worse than limits by VPA's rule ({} against {} unmet): its floor, "
+        "ceiling or lendable share keep CPU where it is not needed; compare another with a second --policy.",
+        Percent(hard.unmet), Percent(vpa.unmet)));
   }
   if (const Worst worst = WorstVm(report); worst.part > 0) {
     const whatif::Node& node = report.nodes[worst.node];
     const whatif::VmOutcome& vm = report.results[worst.node].outcomes.front().vms[worst.vm];
     say(fmt::format(
-        "{} of {} VMs would have lacked more than 1 % of what they wanted; the worst, {}, lacks {}, most of "
-        "it at once {} ({} cores).",
+        "{} of {} VMs would lack more than 1 % of what they wanted; the worst is {} with {}, most of it at once "
+        "{} ({} cores).",
         whorl.short_vms, summary.vms, node.vms[worst.vm].name, Percent(worst.part), When(TimeOf(node, vm.worst_period)),
         Cores(vm.worst)));
   }
-  say(fmt::format(
-      "Plain weights (work-conserving shares) leave {} unmet, which no partition can beat in sum: partition "
-      "for isolation, guarantees or capacity to be freed, not for this sum.",
-      Percent(shares.unmet)));
   for (std::size_t n = 0; n < report.nodes.size(); ++n) {
     if (report.results[n].whorl.front().requests < kRequestsBind) continue;
     say(
@@ -166,10 +184,14 @@ void WriteVerdict(const Report& report, Summary& summary) {
     break;
   }
   if (report.policies.size() > 1) {
-    const Total& other = summary.totals[1];
-    say(fmt::format("Policy {} leaves {} unmet, policy {} {}; {} and {} cores are reserved where each stands.",
-                    report.policies[0].name, Percent(whorl.unmet), report.policies[1].name, Percent(other.unmet),
-                    Cores(whorl.mark->held), Cores(other.mark->held)));
+    say(fmt::format("Policy {} leaves {} unmet and reserves {} cores where it stands; policy {} {} and {}.",
+                    report.policies[0].name, Percent(whorl.unmet), Cores(reserving.mark->held), report.policies[1].name,
+                    Percent(Says(summary, 1).unmet), Cores(Reserving(summary, 1).mark->held)));
+  }
+  if (std::any_of(report.results.begin(), report.results.end(),
+                  [](const whatif::NodeResult& result) { return result.capacity_assumed; })) {
+    say("Nobody recorded the nodes' capacity: it was taken so tight that all VMs together want more in 2 % of the "
+        "periods.");
   }
 }
 
@@ -225,7 +247,7 @@ json NodeSeries(const whatif::Node& node, const whatif::NodeResult& result) {
   json unmet = json::object();
   for (const Outcome& outcome : result.outcomes) {
     const std::string id(NameOf(outcome.strategy));
-    if (unmet.contains(id)) continue;  // of the second policy
+    if (unmet.contains(id)) continue;  // the second policy's
     unmet[id] = Thin(periods, kNodeBuckets, most(outcome.unmet_at));
   }
   series["unmetMost"] = std::move(unmet);
@@ -467,7 +489,7 @@ std::string RenderReport(const Report& report, const Summary& summary, bool colo
   for (const Total& total : summary.totals) {
     const auto at = [&](auto text) { return total.mark ? text(*total.mark) : std::string("-"); };
     rows.push_back(
-        {{total.label, total.strategy == Strategy::kWhorl ? Colour::kBold : Colour::kNone},
+        {{total.label, total.label.starts_with("Whorl") ? Colour::kBold : Colour::kNone},
          {Percent(total.unmet)},
          {fmt::format("{}", total.short_vms)},
          {Percent(total.worst_vm)},

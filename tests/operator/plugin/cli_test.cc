@@ -231,7 +231,7 @@ TEST(Cli, WrongUsageIsTwoAndHelpIsNone) {
 
 TEST(Completion, KnowsVerbsFlagsAndValues) {
   const auto fixed = [](const std::vector<std::string>& words) { return *FixedCompletions(ReadHalfTyped(words)); };
-  EXPECT_THAT(fixed({""}), ElementsAre("top", "explain", "reset", "accept", "completion", "version"));
+  EXPECT_THAT(fixed({""}), ElementsAre("top", "explain", "reset", "accept", "replay", "completion", "version"));
   EXPECT_THAT(fixed({"ex"}), ElementsAre("explain"));
   EXPECT_THAT(fixed({"top", "--sort-by", "p"}), ElementsAre("predicted"));
   EXPECT_THAT(fixed({"top", "-o", ""}), ElementsAre("wide", "json"));
@@ -251,6 +251,18 @@ TEST(Completion, OffersTheWatchedVmsOfTheNamespace) {
   EXPECT_EQ(world.Run({"__complete", "explain", ""}), kOk);
   EXPECT_EQ(world.out.str(), ":4\n");
   EXPECT_EQ(world.err.str(), "");
+}
+
+TEST(Completion, LetsTheShellCompleteFilesOfAReplay) {
+  World world;
+  EXPECT_EQ(world.Run({"__complete", "replay", ""}), kOk);
+  EXPECT_EQ(world.out.str(), ":0\n");
+  EXPECT_EQ(world.Run({"__complete", "replay", "--policy", ""}), kOk);
+  EXPECT_EQ(world.out.str(), ":0\n");
+  EXPECT_EQ(world.Run({"__complete", "replay", "-o", ""}), kOk);
+  EXPECT_EQ(world.out.str(), "table\njson\n:4\n");
+  EXPECT_EQ(world.Run({"__complete", "replay", "--h"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("--html"));
 }
 
 TEST(Completion, HasAScriptForEachShell) {
