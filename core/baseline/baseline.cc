@@ -56,6 +56,9 @@ constexpr std::uint32_t kRegimeSamples = 60;
 constexpr float kFits = 1.5f;
 constexpr float kFitGain = 0.05f;
 constexpr std::uint32_t kFitSamples = 60;
+// A stock that moves by less than this, in units of y, stands still.
+constexpr float kStandsStill = 0.01f;
+constexpr std::int64_t kStoodMillis = 60'000;
 // Ville: the martingale passes c by accident with probability 1/c. ln 1e6.
 constexpr float kChanged = 13.8f;
 
@@ -98,6 +101,13 @@ float Length(const Features& u) {
   Float8 sum{};
   for (std::size_t g = 0; g < kGroups; ++g) sum += u.group[g] * u.group[g];
   return std::sqrt(Sum(sum));
+}
+
+// How far below their usual the features are; what is above does not make up for it.
+float Below(const Features& z) {
+  Features low;
+  for (std::size_t g = 0; g < kGroups; ++g) low.group[g] = Min(z.group[g], Broadcast(0));
+  return Length(low);
 }
 
 // A point for the trees and the one-class machine, chosen so that older ones
@@ -197,6 +207,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
       for (std::size_t g = 0; g < kGroups; ++g) slow.group[g] += Broadcast(gain) * (all.group[g] - slow.group[g]);
       level = Length(whitening.Whiten(slow));
       signs.Put(Detector::kLevel, level);
+      signs.Put(Detector::kQuiet, Below(all));
       place = Loda::Find(all);
       if (samples > kSettled / 2) signs.Put(Detector::kLoda, loda.Surprise(place));
     }
@@ -270,6 +281,7 @@ Baseline::Outcome Baseline::Observe(const Sample& sample, const Circumstances& n
   }
   // Asked here, so that a quiet tick leaves the long memory alone.
   if (now.flagged || in_episode) FollowRegimes(sample, now, memory, outcome);
+  if (now.flagged && !slow_samples) SettleStocks(sample, z, schema, memory);
   in_episode = now.flagged;
 
   ++samples;
@@ -346,6 +358,41 @@ void Baseline::FollowRegimes(const Sample& sample, const Circumstances& now, Lon
   slow = Features{};
   scorer.smooth.fill(0);
   scorer.evidence.fill(0);
+}
+
+// What a guest once touched stays resident long after it has stopped. A stock
+// that has come to stand while all else is usual is what an episode has left
+// behind, not the episode: where it stands is usual from now on. The anchor
+// still holds whole days against the first one.
+void Baseline::SettleStocks(const Sample& sample, const Features& z, const Schema& schema, LongMemory& memory) {
+  const std::int64_t at = ToUnixMillis(sample.at);
+  bool moved = !in_episode || memory.stood_since_ms == 0;
+  float flows = 0;
+  int counted = 0;
+  for (std::size_t f = 0; f < kFeatureCount; ++f) {
+    if (!sample.valid.Has(static_cast<Feature>(f))) continue;
+    if ((schema.stocks >> f & 1u) != 0) {
+      moved |= std::abs(sample.y[f] - memory.stood[f]) > kStandsStill;
+    } else {
+      flows += std::min(z[f] * z[f], kLearnClip * kLearnClip);
+      ++counted;
+    }
+  }
+  flows /= static_cast<float>(std::max(counted, 1));
+  memory.flows_fit = moved ? flows : memory.flows_fit + kFitGain * (flows - memory.flows_fit);
+  if (moved) {
+    memory.stood_since_ms = at;
+    for (std::size_t f = 0; f < kFeatureCount; ++f) {
+      if ((schema.stocks >> f & 1u) != 0 && sample.valid.Has(static_cast<Feature>(f))) memory.stood.Set(f, sample.y[f]);
+    }
+  }
+  if (at - memory.stood_since_ms < kStoodMillis || memory.flows_fit >= kFits) return;
+  for (std::size_t f = 0; f < kFeatureCount; ++f) {
+    if ((schema.stocks >> f & 1u) == 0 || !sample.valid.Has(static_cast<Feature>(f))) continue;
+    scaling.center.Set(f, sample.y[f] - season[f]);
+    for (Features* v : {&held, &look, &slow}) v->Set(f, 0);
+  }
+  memory.stood_since_ms = at;
 }
 
 // Slow enough, any change passes every detector: usual levels of whole days are

@@ -96,6 +96,10 @@ struct LongMemory {
   std::int64_t candidate_since_ms = 0;
   bool has_other = false;
   std::uint8_t regime = 1;
+  // Of an episode: where its stocks have stood since when, and how well all else fits.
+  Features stood;
+  std::int64_t stood_since_ms = 0;
+  float flows_fit = 0;
 
   // The anchor: usual levels of the first whole day, and of the day under way.
   Features anchor;
@@ -164,6 +168,7 @@ struct alignas(64) Baseline {
  private:
   Features Hold(const Features& z, FeatureMask valid, bool twice);
   CondensedPoint Condense(const Condensed& c, float innovation_now, float level, bool learn);
+  void SettleStocks(const Sample& sample, const Features& z, const Schema& schema, LongMemory& memory);
   void FollowRegimes(const Sample& sample, const Circumstances& now, LongMemory& memory, Outcome& outcome);
   void FollowAnchor(Time at, const Schema& schema, LongMemory& memory, Outcome& outcome);
   float SettledGain() const;

@@ -13,7 +13,7 @@ namespace {
 // Layout: magic, version, feature count, fields in order, CRC-32 of all before
 // it. Little endian, as every machine Whorl runs on.
 constexpr std::array<char, 4> kMagic{'W', 'H', 'B', 'L'};
-constexpr std::uint32_t kVersion = 4;
+constexpr std::uint32_t kVersion = 5;
 
 constexpr std::array<std::uint32_t, 256> CrcTable() {
   std::array<std::uint32_t, 256> table{};

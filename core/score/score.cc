@@ -20,7 +20,7 @@ constexpr Calibration::Shape kStatisticSeconds{
 // slowly than that of a sample from one distribution: the tail stays heavy.
 // Both numbers are from the unlabelled VMs of `whorl-eval alarms`.
 constexpr Calibration::Shape kFused{
-    0.02f, -3.912023f, 0.228538f, 0.05f, 0.0001f, 0.0f, 0.01f, 4.0f, Calibration::Tail::kPredictive};
+    0.02f, -3.912023f, 0.228538f, 0.05f, 0.0001f, 0.0f, 0.01f, 3.6f, Calibration::Tail::kPredictive};
 // Within the hours that seconds are remembered a VM is more like itself.
 constexpr Calibration::Shape kFusedSeconds{
     0.02f, -3.912023f, 0.228538f, 0.05f, 0.0001f, 2.0f, 0.01f, 6.0f, Calibration::Tail::kPredictive};
@@ -31,21 +31,25 @@ constexpr std::uint16_t kOld = 1000;
 float Median(float a, float b, float c) { return std::max(std::min(a, b), std::min(std::max(a, b), c)); }
 
 // Each of these is the only one to see what it sees.
-constexpr std::uint32_t kWitnesses = Bit(Detector::kSketch) | Bit(Detector::kGuest) | Bit(Detector::kSudden);
+constexpr std::uint32_t kWitnesses =
+    Bit(Detector::kSketch) | Bit(Detector::kGuest) | Bit(Detector::kSudden) | Bit(Detector::kQuiet);
 // Their windows are seconds apart.
 constexpr float kWitnessSmoothing = 0.25f;
 // What comes and goes within half an hour of five-minute samples is over before
 // sixteen ticks have noticed.
+constexpr std::uint32_t kBrief = Bit(Detector::kSudden) | Bit(Detector::kQuiet);
 constexpr float kSuddenSmoothing = 0.25f;
 // Young means are plain means, or the first ticks would weigh too much.
 float Gain(std::size_t detector, std::uint16_t seen) {
   const std::uint32_t bit = 1u << detector;
-  const float settled = (bit & Bit(Detector::kSudden)) != 0 ? kSuddenSmoothing
-                        : (bit & kWitnesses) != 0           ? kWitnessSmoothing
-                                                            : kSmoothing;
+  const float settled = (bit & kBrief) != 0       ? kSuddenSmoothing
+                        : (bit & kWitnesses) != 0 ? kWitnessSmoothing
+                                                  : kSmoothing;
   return std::max(settled, 1.0f / static_cast<float>(seen + 1));
 }
 constexpr std::uint16_t kWitnessSince = 60;
+// Of seconds: how long a VM rests between two things it does takes minutes to know.
+constexpr std::uint16_t kQuietSince = 200;
 constexpr float kDoubtOfSeconds = 40.0f, kMostDoubt = 1.2f;
 constexpr float kRelief = 0.25f;
 // A part of the evidence that stands without the guest's word.
@@ -95,13 +99,21 @@ void Scorer::LogsOfSmooth(float lowest) {
   }
 }
 
+// What of the newest value counts, given the two before it.
+float Scorer::Clean(std::size_t d, float raw, bool short_tick) const {
+  if (seen[d] < 2) return raw;
+  if (short_tick) return Median(raw, last[d], before[d]);
+  // Many work in bursts and rest between them: one idle sample is no stall.
+  return d == static_cast<std::size_t>(Detector::kQuiet) ? std::min(raw, last[d]) : raw;
+}
+
 Evidence Scorer::Judge(const Signs& signs, Millis interval) {
   const bool short_tick = interval < kShortTick;
   const Calibration::Shape& statistic = short_tick ? kStatisticSeconds : kStatistic;
   for (std::size_t d = 0; d < kDetectorCount; ++d) {
     if ((signs.measured >> d & 1u) == 0) continue;
     const float raw = signs.value[d];
-    const float clean = short_tick && seen[d] >= 2 ? Median(raw, last[d], before[d]) : raw;
+    const float clean = Clean(d, raw, short_tick);
     before[d] = last[d];
     last[d] = raw;
     const float gain = Gain(d, seen[d]);
@@ -131,10 +143,11 @@ Evidence Scorer::Judge(const Signs& signs, Millis interval) {
   // A sole witness needs a history of its own before it may raise an alarm alone.
   const auto of = [&](Detector d) {
     const auto i = static_cast<std::size_t>(d);
-    return seen[i] >= kWitnessSince ? evidence[i] : 0.0f;
+    const std::uint16_t since = short_tick && d == Detector::kQuiet ? kQuietSince : kWitnessSince;
+    return seen[i] >= since ? evidence[i] : 0.0f;
   };
   result.lasting = Together(evidence);
-  const float host = std::max({result.lasting, of(Detector::kSketch), of(Detector::kSudden)});
+  const float host = std::max({result.lasting, of(Detector::kSketch), of(Detector::kSudden), of(Detector::kQuiet)});
   result.fused = fused_now = std::max(host, of(Detector::kGuest));
   result.guest_only = host < kOwnPart * result.fused;
   const Calibration::Shape& shape = short_tick ? kFusedSeconds : kFused;

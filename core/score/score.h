@@ -21,8 +21,9 @@ enum class Detector : std::uint8_t {
   kCohort,       // distance from those it usually resembles
   kGuest,        // the order of the guest's own system calls, as the guest tells them
   kSudden,       // whitened distance over a few ticks only
+  kQuiet,        // how far below their usual all features are, over a few ticks
 };
-inline constexpr std::size_t kDetectorCount = 11;
+inline constexpr std::size_t kDetectorCount = 12;
 inline constexpr std::size_t kPadded = 16;  // whole vectors
 constexpr std::uint32_t Bit(Detector d) { return 1u << static_cast<unsigned>(d); }
 
@@ -78,6 +79,7 @@ struct Scorer {
   void Learn(const Signs& signs, float weight, bool flagged, bool adapt, Millis interval);
 
  private:
+  float Clean(std::size_t d, float raw, bool short_tick) const;
   void LogsOfSmooth(float lowest);
 };
 

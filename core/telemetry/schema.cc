@@ -30,6 +30,7 @@ constexpr Schema Live() {
     schema.logarithmic |= Bit(info.feature);
     if (info.kind == Kind::kCounter) schema.counters |= Bit(info.feature);
   }
+  schema.stocks = Bit(Feature::kMemoryResident) | Bit(Feature::kBalloonCurrent) | Bit(Feature::kGuestMemoryUsable);
   return schema;
 }
 

@@ -20,6 +20,9 @@ struct Schema {
   std::array<float, kFeatureCount> relative_floor{};
   std::uint64_t counters = 0;     // bit set: differenced over time; clear: taken as it is
   std::uint64_t logarithmic = 0;  // bit set: origin > 0
+  // Bit set: an amount that stays where an act has left it (memory once touched);
+  // the others tell what a VM does now.
+  std::uint64_t stocks = 0;
 };
 
 // Of core/telemetry/features.h.
