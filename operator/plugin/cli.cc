@@ -14,6 +14,7 @@
 #include "crd/json_fields.h"
 #include "operator/plugin/completion.h"
 #include "operator/plugin/explain.h"
+#include "operator/plugin/ledger.h"
 #include "operator/plugin/replay/replay.h"
 #include "operator/plugin/table.h"
 #include "operator/plugin/top.h"
@@ -24,9 +25,11 @@ namespace {
 
 constexpr const char* kAbout =
     "Shows how the VMs of a cluster behave, why Whorl says so, and tells it what is usual.\n"
-    "It reads BehaviorFingerprints with your own rights; reset and accept write one annotation on the VM.\n\n"
+    "It reads BehaviorFingerprints and NodePartitions with your own rights; reset and accept write one annotation on "
+    "the VM.\n\n"
     "  kubectl whorl top -A                 every watched VM, the least like itself first\n"
     "  kubectl whorl explain vm/db-1        why it is judged and treated as it is\n"
+    "  kubectl whorl ledger                 who lends what to whom on each node, and why\n"
     "  kubectl whorl accept vm/db-1         what it does now is usual\n"
     "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n"
     "  kubectl whorl replay week.csv        what would have happened, before you turn it on\n\n"
@@ -41,6 +44,9 @@ struct Flags {
   std::string sort_by = "score";
   std::string output;
   std::string target;
+  std::string node;
+  std::string vm;
+  bool closed = false;
   std::string shell;
   bool yes = false;
   bool dry_run = false;
@@ -59,10 +65,7 @@ struct Grammar {
 
     top = Add("top", "All watched VMs in a table: state, score, nature, CPU, loans and the feature that deviates most");
     top->add_flag("-A,--all-namespaces", flags.all_namespaces, "VMs of every namespace");
-    top->add_flag("-w,--watch", flags.watch, "Show it again and again until interrupted");
-    top->add_option("--interval", flags.interval, "Seconds between two looks with --watch")
-        ->capture_default_str()
-        ->check(CLI::Range(1, 3600));
+    AddWatch(*top, flags);
     top->add_option("--sort-by", flags.sort_by, "score, name, cpu, predicted or state; numbers largest first")
         ->capture_default_str()
         ->check(CLI::IsMember({"score", "name", "cpu", "predicted", "state"}));
@@ -71,6 +74,13 @@ struct Grammar {
 
     explain = Add("explain", "Why one VM is judged and treated as it is, and what to do next");
     explain->add_option("vm", flags.target, "vm/NAME")->required();
+
+    ledger = Add("ledger", "Who lends what to whom on each node, why, what each has earned by it, and the sums");
+    ledger->add_option("node", flags.node, "Name of a node; else all");
+    ledger->add_option("--vm", flags.vm, "NAMESPACE/NAME, or NAME in the namespace: only what concerns this VM");
+    ledger->add_flag("--closed", flags.closed, "Also the loans that ended last, and how");
+    AddWatch(*ledger, flags);
+    ledger->add_option("-o,--output", flags.output, "json: for programs")->check(CLI::IsMember({"json"}));
 
     reset = Add("reset", "Forget what is usual for one VM; it has no score until it is learnt anew");
     accept = Add("accept", "What one VM does now is usual: its alarm closes and its baseline follows");
@@ -82,7 +92,7 @@ struct Grammar {
 
     AddReplay(flags.replay, flags.output);
 
-    for (auto* verb : {top, explain, reset, accept}) {
+    for (auto* verb : {top, explain, ledger, reset, accept}) {
       verb->footer("Also -n, --context and --kubeconfig, as for kubectl.");
     }
 
@@ -134,8 +144,15 @@ struct Grammar {
     return verb;
   }
 
+  static void AddWatch(CLI::App& verb, Flags& flags) {
+    verb.add_flag("-w,--watch", flags.watch, "Show it again and again until interrupted");
+    verb.add_option("--interval", flags.interval, "Seconds between two looks with --watch")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 3600));
+  }
+
   CLI::App app{kAbout, "kubectl whorl"};
-  CLI::App *top, *explain, *reset, *accept, *replay, *completion, *version, *reference;
+  CLI::App *top, *explain, *ledger, *reset, *accept, *replay, *completion, *version, *reference;
 };
 
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
@@ -148,17 +165,19 @@ class Command {
     auto cluster = Open();
     if (!cluster) return Refuse(cluster.error());
     const std::string ns = flags_.all_namespaces ? std::string() : Namespace(**cluster);
-    while (true) {
-      auto listed = (*cluster)->Fingerprints(ns);
-      if (!listed) {
-        const int code = Refuse(listed.error());
-        // One failed look ends nothing that is watched, but the first one does.
-        if (!flags_.watch || !shown_) return code;
-      } else {
-        Show(*listed, ns);
-      }
-      if (!flags_.watch || !shell_.wait(Seconds{flags_.interval})) return kOk;
-    }
+    return Watch([&] { return (*cluster)->Fingerprints(ns); }, [&](const auto& objects) { Show(objects, ns); });
+  }
+
+  int Ledger() {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    LedgerOptions options;
+    options.closed = flags_.closed;
+    options.vm = flags_.vm;
+    if (!options.vm.empty() && options.vm.find('/') == std::string::npos)
+      options.vm = Namespace(**cluster) + "/" + options.vm;
+    return Watch([&] { return (*cluster)->NodePartitions(flags_.node); },
+                 [&](const auto& objects) { ShowLedger(objects, options); });
   }
 
   int Explain() {
@@ -253,14 +272,61 @@ class Command {
                 "\"" + flags_.target + "\" names no VM; write vm/NAME, as in: kubectl whorl explain vm/db-1");
   }
 
+  template <typename Look, typename Draw>
+  int Watch(const Look& look, const Draw& draw) {
+    while (true) {
+      auto seen = look();
+      if (!seen) {
+        const int code = Refuse(seen.error());
+        // One failed look ends nothing that is watched, but the first one does.
+        if (!flags_.watch || !shown_) return code;
+      } else {
+        if (flags_.watch && shown_) shell_.out << (shell_.out_is_terminal ? "" : "\n");
+        if (flags_.watch && shell_.out_is_terminal) shell_.out << "\033[H\033[2J";
+        shown_ = true;
+        draw(*seen);
+      }
+      if (!flags_.watch || !shell_.wait(Seconds{flags_.interval})) return kOk;
+    }
+  }
+
+  void ShowLedger(const std::vector<nlohmann::json>& objects, LedgerOptions options) {
+    options.colours = Colours();
+    options.now = shell_.clock.Now();
+    std::vector<BooksView> nodes;
+    for (const auto& object : objects) {
+      auto books = ToBooks(object);
+      const auto here = [&](const AccountRow& account) { return account.vm == options.vm; };
+      const auto concerned = [&](const LoanRow& loan) {
+        return loan.lender == options.vm || loan.borrower == options.vm;
+      };
+      if (!options.vm.empty() && std::none_of(books.accounts.begin(), books.accounts.end(), here) &&
+          std::none_of(books.closed.begin(), books.closed.end(), concerned)) {
+        continue;
+      }
+      nodes.push_back(std::move(books));
+    }
+    std::sort(nodes.begin(), nodes.end(), [](const BooksView& a, const BooksView& b) { return a.node < b.node; });
+    if (flags_.output == "json") {
+      shell_.out << RenderLedgerJson(nodes, options) << std::flush;
+      return;
+    }
+    if (nodes.empty()) {
+      shell_.err << (options.vm.empty()
+                         ? std::string("No node runs an agent of Whorl yet; kubectl -n whorl-system get "
+                                       "pods -o wide")
+                         : "No node has VM " + options.vm + " in its books; is it watched? kubectl whorl top -A")
+                 << "\n";
+      return;
+    }
+    shell_.out << RenderLedger(nodes, options) << std::flush;
+  }
+
   void Show(const std::vector<nlohmann::json>& objects, const std::string& ns) {
     std::vector<VmView> vms;
     vms.reserve(objects.size());
     for (const auto& object : objects) vms.push_back(ToView(object));
     Sort(vms, ParseSortBy(flags_.sort_by).value_or(SortBy::kScore));
-    if (flags_.watch && shown_) shell_.out << (shell_.out_is_terminal ? "" : "\n");
-    if (flags_.watch && shell_.out_is_terminal) shell_.out << "\033[H\033[2J";
-    shown_ = true;
     if (flags_.output == "json") {
       shell_.out << RenderTopJson(vms) << std::flush;
       return;
@@ -327,20 +393,34 @@ class Command {
   bool shown_ = false;
 };
 
+// Names in the cluster that may stand where nothing fixed does.
+std::vector<std::string> Names(Cluster& cluster, const HalfTyped& typed) {
+  std::vector<std::string> names;
+  if (typed.verb == "ledger") {
+    const auto listed = cluster.NodePartitions({});
+    if (!listed) return names;
+    for (const auto& object : *listed) {
+      const auto books = ToBooks(object);
+      if (typed.previous != "--vm") names.push_back(books.node);
+      for (const auto& account : books.accounts) {
+        if (typed.previous == "--vm") names.push_back(account.vm);
+      }
+    }
+    return names;
+  }
+  const auto listed = cluster.Fingerprints(typed.ns.empty() ? cluster.default_namespace() : typed.ns);
+  if (!listed) return names;
+  for (const auto& object : *listed) names.push_back("vm/" + ToView(object).name);
+  return names;
+}
+
 int Complete(std::vector<std::string> words, Shell& shell) {
   const auto typed = ReadHalfTyped(words);
   auto found = FixedCompletions(typed);
   if (!found) {
     found.emplace();
-    if (auto cluster = shell.connect({typed.kubeconfig, typed.context})) {
-      const auto ns = typed.ns.empty() ? (*cluster)->default_namespace() : typed.ns;
-      if (auto listed = (*cluster)->Fingerprints(ns)) {
-        for (const auto& object : *listed) {
-          auto name = "vm/" + ToView(object).name;
-          if (name.starts_with(typed.word)) found->push_back(std::move(name));
-        }
-      }
-    }
+    if (auto cluster = shell.connect({typed.kubeconfig, typed.context})) *found = Names(**cluster, typed);
+    std::erase_if(*found, [&](const std::string& name) { return !name.starts_with(typed.word); });
   }
   for (const auto& word : *found) shell.out << word << "\n";
   shell.out << (WantsFile(typed) ? ":0\n" : ":4\n");  // kubectl's "complete file names" and "do not"
@@ -365,6 +445,7 @@ int Run(std::vector<std::string> arguments, Shell& shell) {
   Command command(flags, shell);
   if (grammar.top->parsed()) return command.Top();
   if (grammar.explain->parsed()) return command.Explain();
+  if (grammar.ledger->parsed()) return command.Ledger();
   if (grammar.reset->parsed()) return command.Request(crd::BaselineVerb::kReset);
   if (grammar.accept->parsed()) return command.Request(crd::BaselineVerb::kAccept);
   if (grammar.replay->parsed()) return command.Replay();
@@ -386,7 +467,9 @@ std::string ReferencePage() {
       "# kubectl whorl\n\n"
       "One program, `kubectl-whorl`, on your `PATH`; kubectl finds it by its name. It uses your kubeconfig and your "
       "rights: `top` and\n"
-      "`explain` need `get` and `list` on `behaviorfingerprints.whorl.dev`, `reset` and `accept` also `get` and "
+      "`explain` need `get` and `list` on `behaviorfingerprints.whorl.dev`, `ledger` needs `list` on "
+      "`nodepartitions.whorl.dev`\n(cluster-wide, because it names VMs of every namespace), `reset` and `accept` also "
+      "`get` and "
       "`patch` on\n"
       "`virtualmachines.kubevirt.io`. In the test world it is there already: `./dev kubectl whorl top`.\n\n"
       "    cmake --build build/release --target kubectl-whorl\n"
@@ -408,7 +491,7 @@ std::string ReferencePage() {
     out += "\n## " + name + "\n\n```text\n" + app.help() + "```\n";
   };
   section("kubectl whorl", grammar.app);
-  for (const auto* verb : {grammar.top, grammar.explain, grammar.reset, grammar.accept, grammar.replay,
+  for (const auto* verb : {grammar.top, grammar.explain, grammar.ledger, grammar.reset, grammar.accept, grammar.replay,
                            grammar.completion, grammar.version}) {
     section("kubectl whorl " + verb->get_name(), *verb);
   }

@@ -9,11 +9,11 @@
 namespace whorl::plugin {
 namespace {
 
-kube::ResourcePath FingerprintPath(const std::string& ns, const std::string& name = {}) {
+kube::ResourcePath Path(const crd::KindName& kind, const std::string& ns, const std::string& name = {}) {
   kube::ResourcePath path;
   path.group = crd::kGroup;
   path.version = crd::kVersion;
-  path.plural = crd::kBehaviorFingerprint.plural;
+  path.plural = kind.plural;
   path.ns = ns;
   path.name = name;
   return path;
@@ -45,19 +45,18 @@ class KubeCluster final : public Cluster {
   std::string default_namespace() const override { return namespace_; }
 
   Result<std::vector<nlohmann::json>> Fingerprints(const std::string& ns) override {
-    std::vector<nlohmann::json> out;
-    auto listed = client_->List(
-        FingerprintPath(ns), {}, [&](kube::JsonView item) { out.push_back(item.ToJson()); }, [&] { out.clear(); });
-    if (listed) return out;
-    if (listed.error().code == Code::kNotFound) {
-      return Fail(Code::kNotFound,
-                  "Whorl is not installed in this cluster: it knows no BehaviorFingerprint; install the chart "
-                  "charts/whorl, or choose another cluster with --context");
-    }
-    return Fail(listed.error());
+    return List(crd::kBehaviorFingerprint, ns);
+  }
+  Result<std::vector<nlohmann::json>> NodePartitions(const std::string& name) override {
+    auto all = List(crd::kNodePartition, {});
+    if (!all || name.empty()) return all;
+    std::erase_if(*all, [&](const nlohmann::json& object) { return object["metadata"]["name"] != name; });
+    if (!all->empty()) return all;
+    return Fail(Code::kNotFound, "there is no NodePartition " + name +
+                                     "; kubectl get npart lists them, one per node that runs an agent");
   }
   Result<nlohmann::json> Fingerprint(const std::string& ns, const std::string& name) override {
-    return Read(client_->Get(FingerprintPath(ns, name)));
+    return Read(client_->Get(Path(crd::kBehaviorFingerprint, ns, name)));
   }
   Result<nlohmann::json> VirtualMachine(const std::string& ns, const std::string& name) override {
     return Read(client_->Get(VmPath(ns, name)));
@@ -72,6 +71,17 @@ class KubeCluster final : public Cluster {
   }
 
  private:
+  Result<std::vector<nlohmann::json>> List(const crd::KindName& kind, const std::string& ns) {
+    std::vector<nlohmann::json> out;
+    auto listed = client_->List(
+        Path(kind, ns), {}, [&](kube::JsonView item) { out.push_back(item.ToJson()); }, [&] { out.clear(); });
+    if (listed) return out;
+    if (listed.error().code == Code::kNotFound) {
+      return Fail(Code::kNotFound, "Whorl is not installed in this cluster: it knows no " + std::string(kind.kind) +
+                                       "; install the chart charts/whorl, or choose another cluster with --context");
+    }
+    return Fail(listed.error());
+  }
   static Result<nlohmann::json> Read(Result<kube::JsonDocument> document) {
     if (!document) return Fail(document.error());
     return document->root().ToJson();

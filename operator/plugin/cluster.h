@@ -27,6 +27,8 @@ class Cluster {
   virtual Result<std::vector<nlohmann::json>> Fingerprints(const std::string& ns) = 0;
   virtual Result<nlohmann::json> Fingerprint(const std::string& ns, const std::string& name) = 0;
   virtual Result<nlohmann::json> VirtualMachine(const std::string& ns, const std::string& name) = 0;
+  // By name; an empty name: all of them.
+  virtual Result<std::vector<nlohmann::json>> NodePartitions(const std::string& name) = 0;
   // On the VirtualMachine with this uid and no other of its name. A dry run is
   // judged by the server and changes nothing.
   virtual Status Annotate(const std::string& ns, const std::string& name, const std::string& uid,

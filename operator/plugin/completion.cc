@@ -37,7 +37,7 @@ complete -c kubectl-whorl -a '(kubectl-whorl __complete (commandline -opc)[2..-1
 
 bool TakesValue(const std::string& option) {
   for (const auto* name : {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by",
-                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node"}) {
+                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node", "--vm"}) {
     if (option == name) return true;
   }
   return false;
@@ -86,8 +86,11 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
   std::vector<std::string> all;
   if (typed.previous == "-o" || typed.previous == "--output") {
     all = typed.verb == "replay" ? std::vector<std::string>{"table", "json"} : std::vector<std::string>{"wide", "json"};
+    if (typed.verb == "ledger") all = {"json"};
   } else if (typed.previous == "--sort-by") {
     all = {"score", "name", "cpu", "predicted", "state"};
+  } else if (typed.previous == "--vm") {
+    return std::nullopt;
   } else if (value) {
     return all;
   } else if (typed.word.starts_with("-")) {
@@ -101,12 +104,16 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
       for (const auto* flag : {"--policy", "--html", "--output", "--capacity", "--vms-per-node"})
         all.emplace_back(flag);
     }
+    if (typed.verb == "ledger") {
+      for (const auto* flag : {"--vm", "--closed", "--watch", "--interval", "--output"}) all.emplace_back(flag);
+    }
     if (typed.verb == "reset" || typed.verb == "accept") all.insert(all.end(), {"--yes", "--dry-run"});
   } else if (typed.verb.empty()) {
-    all = {"top", "explain", "reset", "accept", "replay", "completion", "version"};
+    all = {"top", "explain", "ledger", "reset", "accept", "replay", "completion", "version"};
   } else if (typed.verb == "completion" && !typed.has_target) {
     all = {"bash", "zsh", "fish"};
-  } else if ((typed.verb == "explain" || typed.verb == "reset" || typed.verb == "accept") && !typed.has_target) {
+  } else if ((typed.verb == "explain" || typed.verb == "ledger" || typed.verb == "reset" || typed.verb == "accept") &&
+             !typed.has_target) {
     return std::nullopt;
   }
   std::erase_if(all, [&](const std::string& word) { return !word.starts_with(typed.word); });

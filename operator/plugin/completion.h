@@ -21,7 +21,7 @@ struct HalfTyped {
 };
 HalfTyped ReadHalfTyped(const std::vector<std::string>& words);
 
-// What may stand there that needs no cluster; nullopt: names of VMs.
+// What may stand there that needs no cluster; nullopt: names of VMs or nodes.
 std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed);
 
 // Whether a file may stand there besides.

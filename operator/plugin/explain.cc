@@ -150,6 +150,13 @@ void Resources(const VmView& vm, const ExplainOptions& options, Page& page) {
   };
   loans("Lends", vm.lent);
   loans("Borrows", vm.borrowed);
+  if (c.credits) {
+    page.Line("Credits",
+              *c.credits < 0
+                  ? fmt::format("{} millicore-seconds owed: where less is lent than asked for, others come first",
+                                -*c.credits)
+                  : fmt::format("{} millicore-seconds lent more than borrowed", *c.credits));
+  }
 }
 
 void Action(const VmView& vm, const ExplainOptions& options, Page& page) {

@@ -63,9 +63,10 @@ VmView ToView(const json& fingerprint) {
   vm.regime = crd::FindInt(status, "regime");
   Each(status, "resources", [&](const json& resource) {
     if (Text(resource, "name") != "cpu") return;
-    vm.cpu = {Text(resource, "demand"),      Text(resource, "predicted"),  Text(resource, "base"),
-              Text(resource, "entitlement"), Text(resource, "allocation"), Text(resource, "lent"),
-              Text(resource, "borrowed"),    Text(resource, "limit"),      crd::FindInt(resource, "weight")};
+    vm.cpu = {Text(resource, "demand"),         Text(resource, "predicted"),  Text(resource, "base"),
+              Text(resource, "entitlement"),    Text(resource, "allocation"), Text(resource, "lent"),
+              Text(resource, "borrowed"),       Text(resource, "limit"),      crd::FindInt(resource, "weight"),
+              crd::FindInt(resource, "credits")};
   });
   if (const auto* baseline = crd::FindMember(status, "baseline")) {
     vm.baseline = {crd::FindInt(*baseline, "percent"),       crd::FindInt(*baseline, "samples"),

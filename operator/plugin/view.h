@@ -56,6 +56,7 @@ struct VmView {
   struct {
     std::string demand, predicted, base, entitlement, allocation, lent, borrowed, limit;
     std::optional<std::int64_t> weight;
+    std::optional<std::int64_t> credits;  // millicore-seconds lent more than borrowed
   } cpu;
 
   struct {

@@ -23,6 +23,7 @@ using ::testing::StartsWith;
 
 struct FakeState {
   std::vector<json> fingerprints{test::Deviating(), test::Learning(), test::Blind()};
+  std::vector<json> partitions{test::Partition()};
   std::map<std::string, json> vms{{"shop/db-1", {{"metadata", {{"uid", "db-uid"}}}}}};
   std::optional<Error> fail;
   std::vector<std::string> annotated;
@@ -46,6 +47,15 @@ class FakeCluster final : public Cluster {
       if (object["metadata"]["namespace"] == ns && object["metadata"]["name"] == name) return object;
     }
     return Fail(Code::kNotFound, "no such fingerprint");
+  }
+  Result<std::vector<json>> NodePartitions(const std::string& name) override {
+    if (state_.fail) return Fail(*state_.fail);
+    std::vector<json> out;
+    for (const auto& object : state_.partitions) {
+      if (name.empty() || object["metadata"]["name"] == name) out.push_back(object);
+    }
+    if (out.empty() && !name.empty()) return Fail(Code::kNotFound, "there is no NodePartition " + name);
+    return out;
   }
   Result<json> VirtualMachine(const std::string& ns, const std::string& name) override {
     const auto it = state_.vms.find(ns + "/" + name);
@@ -174,6 +184,34 @@ TEST(Cli, TellsAVmThatIsNotThereFromOneThatIsNotWatched) {
   EXPECT_THAT(world.err.str(), HasSubstr("no BehaviorFingerprint yet"));
 }
 
+TEST(Cli, LedgerShowsAllNodesOrOneOrWhatConcernsAVm) {
+  World world;
+  EXPECT_EQ(world.Run({"ledger"}), kOk);
+  EXPECT_THAT(world.out.str(), StartsWith("node-1   epoch 4, led by whorl-controller-abc\n"));
+  EXPECT_THAT(world.out.str(), HasSubstr("The books balance"));
+  EXPECT_THAT(world.out.str(), Not(HasSubstr("Recalled")));
+  EXPECT_EQ(world.Run({"ledger", "node-1", "--closed"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("Recalled"));
+  EXPECT_EQ(world.Run({"ledger", "node-9"}), kMissing);
+  EXPECT_EQ(world.Run({"ledger", "--vm", "db-1"}), kOk) << "in the context's namespace";
+  EXPECT_THAT(world.out.str(), HasSubstr("shop/db-1"));
+  EXPECT_EQ(world.Run({"ledger", "--vm", "lab/nobody"}), kOk);
+  EXPECT_EQ(world.out.str(), "");
+  EXPECT_THAT(world.err.str(), HasSubstr("No node has VM lab/nobody in its books"));
+  world.cluster.partitions.clear();
+  EXPECT_EQ(world.Run({"ledger"}), kOk);
+  EXPECT_THAT(world.err.str(), HasSubstr("No node runs an agent"));
+}
+
+TEST(Cli, LedgerIsWatchedLikeTop) {
+  World world;
+  world.looks = 2;
+  EXPECT_EQ(world.Run({"ledger", "--watch"}), kOk);
+  std::size_t titles = 0;
+  for (std::size_t at = 0; (at = world.out.str().find("led by", at)) != std::string::npos; ++at) ++titles;
+  EXPECT_EQ(titles, 3u);
+}
+
 TEST(Cli, ResetAsksFirstAndWritesOneAnnotation) {
   World world;
   world.terminal = true;
@@ -231,10 +269,13 @@ TEST(Cli, WrongUsageIsTwoAndHelpIsNone) {
 
 TEST(Completion, KnowsVerbsFlagsAndValues) {
   const auto fixed = [](const std::vector<std::string>& words) { return *FixedCompletions(ReadHalfTyped(words)); };
-  EXPECT_THAT(fixed({""}), ElementsAre("top", "explain", "reset", "accept", "replay", "completion", "version"));
+  EXPECT_THAT(fixed({""}),
+              ElementsAre("top", "explain", "ledger", "reset", "accept", "replay", "completion", "version"));
   EXPECT_THAT(fixed({"ex"}), ElementsAre("explain"));
   EXPECT_THAT(fixed({"top", "--sort-by", "p"}), ElementsAre("predicted"));
   EXPECT_THAT(fixed({"top", "-o", ""}), ElementsAre("wide", "json"));
+  EXPECT_THAT(fixed({"ledger", "-o", ""}), ElementsAre("json"));
+  EXPECT_THAT(fixed({"ledger", "--cl"}), ElementsAre("--closed"));
   EXPECT_THAT(fixed({"reset", "--d"}), ElementsAre("--dry-run"));
   EXPECT_THAT(fixed({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(fixed({"-n", ""}), IsEmpty());
@@ -263,6 +304,14 @@ TEST(Completion, LetsTheShellCompleteFilesOfAReplay) {
   EXPECT_EQ(world.out.str(), "table\njson\n:4\n");
   EXPECT_EQ(world.Run({"__complete", "replay", "--h"}), kOk);
   EXPECT_THAT(world.out.str(), HasSubstr("--html"));
+}
+
+TEST(Completion, OffersNodesAndTheirVmsForTheLedger) {
+  World world;
+  EXPECT_EQ(world.Run({"__complete", "ledger", ""}), kOk);
+  EXPECT_EQ(world.out.str(), "node-1\n:4\n");
+  EXPECT_EQ(world.Run({"__complete", "ledger", "--vm", "shop/"}), kOk);
+  EXPECT_EQ(world.out.str(), "shop/db-1\nshop/web-1\n:4\n");
 }
 
 TEST(Completion, HasAScriptForEachShell) {

@@ -102,6 +102,19 @@ TEST_F(PluginOnARealServer, ShowsExplainsAndAsks) {
   EXPECT_THAT(out_.str(), HasSubstr("1 in 95,000"));
   EXPECT_EQ(Run({"explain", "vm/none", "-n", "shop"}), kMissing);
 
+  EXPECT_EQ(Run({"ledger"}), kOk) << err_.str();
+  EXPECT_THAT(err_.str(), HasSubstr("No node runs an agent"));
+  const kube::ResourcePath nodes{.group = "whorl.dev", .version = "v1alpha1", .plural = "nodepartitions"};
+  auto partition = kube::ObjectHead("whorl.dev/v1alpha1", "NodePartition", "", "node-1");
+  Put(nodes.Named("", "node-1"), partition);
+  partition["status"] = test::Partition()["status"];
+  for (auto& condition : partition["status"]["conditions"]) condition["lastTransitionTime"] = "2026-01-02T03:00:00Z";
+  Put(nodes.Named("", "node-1").Status(), partition);
+  EXPECT_EQ(Run({"ledger", "node-1", "--closed"}), kOk) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("The books balance: 340m lent, 340m borrowed"));
+  EXPECT_THAT(out_.str(), HasSubstr("Recalled"));
+  EXPECT_EQ(Run({"ledger", "node-2"}), kMissing);
+
   const auto annotation = [&] {
     const auto vm = client_->Get(vms.Named("shop", "db-1"));
     return std::string(vm->root().FindString({"metadata", "annotations", "whorl.dev/baseline"}).value_or(""));

@@ -20,7 +20,7 @@ inline nlohmann::json Deviating() {
          "sharePercent": 9}],
       "episode": {"number": 3, "openedTime": "2026-01-02T03:00:00Z", "peakScore": 88},
       "resources": [{"name": "cpu", "demand": "950m", "predicted": "970m", "base": "100m", "entitlement": "400m",
-                     "allocation": "900m", "borrowed": "400m-800m", "limit": "900m", "weight": 204}],
+                     "allocation": "900m", "borrowed": "400m-800m", "limit": "900m", "weight": 204, "credits": -4200}],
       "borrowed": [{"resource": "cpu", "amount": "400m-800m", "since": "2026-01-02T03:01:00Z",
                     "renewedUntil": "2026-01-02T03:04:30Z"}],
       "lastAction": {"reason": "LimitRaised", "resource": "cpu", "from": "400m", "to": "900m",
@@ -49,6 +49,35 @@ inline nlohmann::json Blind() {
       "conditions": [{"type": "Ready", "status": "False", "reason": "NoFreshSamples", "message": "no sample for 9 s"},
                      {"type": "ModeCapped", "status": "True", "reason": "PolicyMaxMode",
                       "message": "asked for enforce, gets observe; PartitionPolicy default allows no more"}]}})json");
+}
+
+inline nlohmann::json Partition() {
+  return nlohmann::json::parse(R"json({
+    "metadata": {"name": "node-1"},
+    "status": {
+      "epoch": 4, "controller": "whorl-controller-abc", "houseCredits": 12,
+      "resources": [{"name": "cpu", "capacity": "1200m", "entitled": "1200m", "allocated": "1200m", "lent": "340m"}],
+      "virtualMachines": [
+        {"namespace": "shop", "name": "db-1", "mode": "Enforce", "entitlement": "400m", "allocation": "740m",
+         "credits": -4200},
+        {"namespace": "shop", "name": "web-1", "mode": "Enforce", "entitlement": "400m", "allocation": "160m",
+         "credits": 4000},
+        {"namespace": "lab", "name": "batch-1", "mode": "Enforce", "entitlement": "400m", "allocation": "300m",
+         "credits": 188},
+        {"namespace": "lab", "name": "seen-1", "mode": "Observe"}],
+      "openLoans": [
+        {"number": 7, "resource": "cpu", "lender": "shop/web-1", "borrower": "shop/db-1", "amount": "240m",
+         "reason": "Need", "message": "all who asked were served", "forecast": "900m", "lenderForecast": "40m",
+         "since": "2023-11-14T22:12:20Z", "expiryTime": "2023-11-14T22:13:30Z"},
+        {"number": 8, "resource": "cpu", "lender": "lab/batch-1", "borrower": "shop/db-1", "amount": "100m",
+         "reason": "Credits", "forecast": "900m", "lenderForecast": "200m",
+         "since": "2023-11-14T22:13:10Z", "expiryTime": "2023-11-14T22:13:30Z"}],
+      "closedLoans": [
+        {"number": 6, "resource": "cpu", "lender": "lab/batch-1", "borrower": "shop/web-1", "amount": "60m",
+         "reason": "Need", "forecast": "500m", "lenderForecast": "20m", "since": "2023-11-14T22:00:00Z",
+         "endTime": "2023-11-14T22:03:20Z", "outcome": "Recalled", "message": "the lender needed it", "moved": 12000}],
+      "conditions": [{"type": "Ready", "status": "True", "reason": "Streaming", "message": "in order"}]
+}})json");
 }
 
 }  // namespace whorl::plugin::test
