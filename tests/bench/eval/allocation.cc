@@ -5,11 +5,15 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/base/time.h"
+#include "core/demand/forecast.h"
+#include "core/partition/claims.h"
 #include "core/partition/entitlement.h"
 #include "core/partition/ledger.h"
 #include "tests/bench/eval/metrics.h"
@@ -39,51 +43,6 @@ struct Node {
   Grid demand;
 };
 
-// ---- Forecast: to be replaced by core/demand's ------------------------------
-
-// What one VM will use in the next period, as quantiles: a moving mean and the
-// last value, and how far the last two days exceeded them in units of their own
-// recent error.
-class Forecast {
- public:
-  void Observe(double demand) {
-    if (seen_ > 0) {
-      const double error = demand - center_;
-      const double z = error / scale_;
-      if (window_.size() == kWindow) sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), window_[at_]));
-      sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), z), z);
-      if (window_.size() < kWindow) {
-        window_.push_back(z);
-      } else {
-        window_[at_] = z;
-      }
-      at_ = (at_ + 1) % kWindow;
-      scale_ = std::max(kLeastScale, scale_ + 0.08 * (std::abs(error) - scale_));
-    } else {
-      mean_ = demand;
-    }
-    mean_ += 0.2 * (demand - mean_);
-    center_ = 0.6 * demand + 0.4 * mean_;
-    last_ = demand;
-    ++seen_;
-  }
-  double Quantile(double tau) const {
-    if (sorted_.empty()) return last_;
-    const double place = tau * static_cast<double>(sorted_.size() - 1);
-    const auto low = static_cast<std::size_t>(place);
-    const std::size_t high = std::min(low + 1, sorted_.size() - 1);
-    const double z = sorted_[low] + (place - static_cast<double>(low)) * (sorted_[high] - sorted_[low]);
-    return std::clamp(center_ + scale_ * z, 0.0, kSize);
-  }
-
- private:
-  static constexpr std::size_t kWindow = 2 * kDay;
-  static constexpr double kLeastScale = 5;
-  std::vector<double> window_, sorted_;
-  std::size_t at_ = 0, seen_ = 0;
-  double center_ = 0, mean_ = 0, scale_ = 50, last_ = 0;
-};
-
 // ---- Policies ---------------------------------------------------------------
 
 // Targets become a hard partition of the whole capacity, in their proportion.
@@ -94,31 +53,74 @@ Row Fill(const Row& target, double capacity) {
   return out;
 }
 
-// The shipping partition: need = each VM's forecast at the one quantile at which
-// the needs fit the capacity, then entitlements and loans of one period.
+// What ships, given what is foretold for the next five minutes: claims, then
+// entitlements and loans of one period.
+using Told = std::array<float, partition::kClaimShares.size()>;
+
+// A VM's forecasts, told before each period is known.
+class Seer {
+ public:
+  Told Tell() const {
+    const Quantiles quantiles = forecaster_.Predict(Horizon::kFiveMinutes);
+    Told told;
+    for (std::size_t k = 0; k < told.size(); ++k)
+      told[k] = std::clamp(static_cast<float>(QuantileAt(quantiles, partition::kClaimShares[k])), 0.0f, kMost);
+    return told;
+  }
+  void Observe(double demand) {
+    DemandObservation o;
+    o.at = FromUnixMillis(now_ms_);
+    o.value = static_cast<float>(demand);
+    forecaster_.Observe(o);
+    now_ms_ += kPeriodMs;
+  }
+
+ private:
+  static constexpr float kMost = static_cast<float>(kSize), kGrain = 50;
+  Forecaster forecaster_{kGrain};
+  std::int64_t now_ms_ = 1'700'000'100'000;  // a whole five minutes
+};
+
+// What is foretold of one VM before each period. It depends on what the VM shows
+// alone, so that trials that differ in one VM share that of all others.
+std::vector<Told> Foretell(const Grid& shown, std::size_t vm) {
+  Seer seer;
+  std::vector<Told> told;
+  told.reserve(shown.size());
+  for (const Row& row : shown) {
+    told.push_back(seer.Tell());
+    seer.Observe(row[vm]);
+  }
+  return told;
+}
+using Foresight = std::array<std::vector<Told>, kNodeSize>;
+
 class Ours {
  public:
-  Ours() {
+  // `alike`: every VM's claim has the same chance of falling short, whatever it
+  // took and used before (what lying is compared with).
+  explicit Ours(bool alike = false) : alike_(alike) {
     for (std::size_t i = 0; i < kNodeSize; ++i) ids_[i] = std::string("vm-") + static_cast<char>('a' + i);
   }
-  void Observe(const Row& shown) {
-    for (std::size_t i = 0; i < kNodeSize; ++i) {
-      if (static_cast<int>(i) != runaway_) forecast_[i].Observe(shown[i]);
-    }
+  // What each VM asked for in the period that was planned last, and what it used.
+  void Observe(const Row& asked, const Row& used) {
+    if (alike_) return;
+    for (std::size_t i = 0; i < kNodeSize; ++i)
+      claims_.Observe(static_cast<std::uint32_t>(i), asked[i], used[i], given_[i], kPeriodMs);
   }
-  // The anomaly signal: this VM's nature is a runaway's. It borrows nothing, and
-  // its claim stays at what was predicted before. -1 = nobody's.
+  // The anomaly signal: this VM's nature is a runaway's. It borrows nothing; the
+  // caller leaves its forecast as it was. -1 = nobody's.
   void Suspect(int vm) { runaway_ = vm; }
 
-  Row Plan(double capacity) {
-    double low = 0.5, high = 1;
-    for (int step = 0; step < 20; ++step) {
-      const double mid = 0.5 * (low + high);
-      double sum = 0;
-      for (const Forecast& f : forecast_) sum += f.Quantile(mid);
-      (sum > capacity ? high : low) = mid;
+  template <class ToldOf>  // of (vm): const Told&
+  Row Plan(double capacity, ToldOf&& told) {
+    const auto whole = static_cast<std::int64_t>(capacity);
+    for (std::size_t i = 0; i < kNodeSize; ++i) {
+      foretold_[i].vm = static_cast<std::uint32_t>(i);
+      foretold_[i].demand = told(i);
     }
-    std::vector<partition::Member> members(kNodeSize);
+    claims_.Solve(foretold_, whole, kLeastChance, needs_);
+    std::array<partition::Member, kNodeSize> members;
     for (std::size_t i = 0; i < kNodeSize; ++i) {
       partition::Member& m = members[i];
       m.id = ids_[i];
@@ -128,26 +130,38 @@ class Ours {
       m.limit = static_cast<std::int64_t>(kSize);
       m.lendable_fraction = 1;
       m.quantum_ms = kPeriodMs;
-      m.need = static_cast<std::int64_t>(std::ceil(forecast_[i].Quantile(low)));
+      m.need = needs_[i];
       // What it lends it goes on lending: its neighbours live on it.
       m.may_borrow = static_cast<int>(i) != runaway_;
     }
-    entitlements_.Compute(members, std::vector<double>(kNodeSize, 1.0), static_cast<std::int64_t>(capacity), shares_);
+    entitlements_.Compute(members, kFullCredit, whole, shares_);
     ledger_.Lend(members, shares_, now_ms_ += kPeriodMs, true);
-    Row out;
-    for (std::size_t i = 0; i < kNodeSize; ++i) out[i] = static_cast<double>(shares_[i].allocation());
-    return out;
+    for (std::size_t i = 0; i < kNodeSize; ++i) given_[i] = static_cast<double>(shares_[i].allocation());
+    return given_;
   }
 
  private:
+  static constexpr double kLeastChance = 0.001;
+  inline static const std::vector<double> kFullCredit = std::vector<double>(kNodeSize, 1.0);
+
+  bool alike_;
   std::array<std::string, kNodeSize> ids_;
-  std::array<Forecast, kNodeSize> forecast_;
+  std::array<partition::Foretold, kNodeSize> foretold_;
+  std::vector<std::optional<std::int64_t>> needs_;
+  partition::Claims claims_;
   partition::Entitlements entitlements_;
   partition::Ledger ledger_;
   std::vector<partition::Share> shares_;
+  Row given_{};
   std::int64_t now_ms_ = 0;
   int runaway_ = -1;
 };
+
+Row Least(const Row& a, const Row& b) {
+  Row out;
+  for (std::size_t i = 0; i < kNodeSize; ++i) out[i] = std::min(a[i], b[i]);
+  return out;
+}
 
 Row Shares(const Row& demand, double capacity) {
   Row out{};
@@ -204,12 +218,23 @@ Row Clairvoyant(const Grid& d, std::size_t begin, std::size_t end, double capaci
   return out;
 }
 
-enum Policy : std::size_t { kStatic, kVpa90, kVpa95, kLastHour, kEwma, kShares, kLiteral, kHourly, kFiveMinute, kOurs };
-constexpr std::array<std::string_view, 10> kNames{"static",           "vpa_p90",
-                                                  "vpa_p95",          "last_hour_max",
-                                                  "ewma_2sigma",      "work_conserving",
-                                                  "literal_rule",     "clairvoyant_hourly",
-                                                  "clairvoyant_5min", "ours"};
+enum Policy : std::size_t {
+  kStatic,
+  kVpa90,
+  kVpa95,
+  kLastHour,
+  kEwma,
+  kShares,
+  kLiteral,
+  kHourly,
+  kFiveMinute,
+  kAlike,
+  kOurs
+};
+constexpr std::array<std::string_view, 11> kNames{
+    "static",           "vpa_p90",         "vpa_p95",      "last_hour_max",
+    "ewma_2sigma",      "work_conserving", "literal_rule", "clairvoyant_hourly",
+    "clairvoyant_5min", "equal_chance",    "ours"};
 
 double Unmet(const Row& demand, const Row& given) {
   double sum = 0;
@@ -223,10 +248,10 @@ double CapacityAt(const Grid& demand, double q) {
   return std::max(Quantile(sums, q), 16.0 * kNodeSize);
 }
 
-std::array<double, kNames.size()> Compare(const Node& node, double capacity) {
+std::array<double, kNames.size()> Compare(const Node& node, const Foresight& foresight, double capacity) {
   std::array<double, kNames.size()> unmet{};
   const Grid& d = node.demand;
-  Ours ours;
+  Ours ours, even_chance(true);
   Row mean = d[0], variance{};
   std::array<std::vector<double>, kNodeSize> history;  // all that was seen so far
   Row vpa90{}, vpa95{}, recent{}, hourly{};
@@ -259,9 +284,16 @@ std::array<double, kNames.size()> Compare(const Node& node, double capacity) {
       unmet[kLiteral] += Unmet(d[t], Literal(d[t - 1], capacity));
       unmet[kHourly] += Unmet(d[t], hourly);
       unmet[kFiveMinute] += least;
-      unmet[kOurs] += Unmet(d[t], ours.Plan(capacity));
     }
-    ours.Observe(d[t]);
+    if (t >= kDay) {
+      const auto told = [&](std::size_t i) -> const Told& { return foresight[i][t]; };
+      const Row given = ours.Plan(capacity, told), alike = even_chance.Plan(capacity, told);
+      ours.Observe(d[t], Least(d[t], given));
+      if (t >= kWarm) {
+        unmet[kOurs] += Unmet(d[t], given);
+        unmet[kAlike] += Unmet(d[t], alike);
+      }
+    }
     for (std::size_t i = 0; i < kNodeSize; ++i) {
       const double error = d[t][i] - mean[i];
       mean[i] += 0.3 * error;
@@ -278,17 +310,20 @@ struct Victims {
   double without_signal = 0, with_signal = 0, shares = 0;  // extra unmet demand of the others
 };
 
-void RunAway(const Node& node, double capacity, Victims& victims) {
+void RunAway(const Node& node, const Foresight& foresight, double capacity, Victims& victims) {
   const Grid& d = node.demand;
   Random random(SeedOf(kSeed, node.name.c_str()));
   Ours settled;
+  std::vector<Seer> seers(kNodeSize);
   std::size_t next = kWarm + kDay / 4;
   constexpr std::size_t kLast = 6;
   for (std::size_t t = 0; t + kLast < d.size(); ++t) {
+    const auto told_of = [&](std::size_t i) -> const Told& { return foresight[i][t]; };
     if (t == next) {
       next += kDay / 2;
       const auto wild = static_cast<std::size_t>(random.Below(kNodeSize));
       Ours calm = settled, blind = settled, told = settled;
+      Seer fooled = seers[wild];
       for (std::size_t k = 0; k < kLast; ++k) {
         Row row = d[t + k];
         row[wild] = std::min(kSize, 5 * row[wild]);
@@ -299,17 +334,26 @@ void RunAway(const Node& node, double capacity, Victims& victims) {
           }
           return sum;
         };
-        const double usual = others(calm.Plan(capacity));
-        victims.without_signal += others(blind.Plan(capacity)) - usual;
-        victims.with_signal += others(told.Plan(capacity)) - usual;
+        const auto usual_of = [&](std::size_t i) -> const Told& { return foresight[i][t + k]; };
+        const Told wild_told = fooled.Tell();
+        const auto fooled_of = [&](std::size_t i) -> const Told& { return i == wild ? wild_told : usual_of(i); };
+        // Once told, what was predicted before its first wild period stays.
+        const auto kept_of = [&](std::size_t i) -> const Told& { return i == wild ? foresight[i][t] : usual_of(i); };
+        const Row usual = calm.Plan(capacity, usual_of);
+        const Row unaware = blind.Plan(capacity, fooled_of);
+        const Row aware = told.Plan(capacity, kept_of);
+        victims.without_signal += others(unaware) - others(usual);
+        victims.with_signal += others(aware) - others(usual);
         victims.shares += others(Shares(row, capacity)) - others(Shares(d[t + k], capacity));
-        calm.Observe(d[t + k]);
-        blind.Observe(row);
+        calm.Observe(d[t + k], Least(d[t + k], usual));
+        blind.Observe(row, Least(row, unaware));
         told.Suspect(static_cast<int>(wild));  // known when the first wild period is over
-        told.Observe(row);
+        told.Observe(row, Least(row, aware));
+        fooled.Observe(row[wild]);
       }
     }
-    settled.Observe(d[t]);
+    if (t >= kDay) settled.Observe(d[t], Least(d[t], settled.Plan(capacity, told_of)));
+    for (std::size_t i = 0; i < kNodeSize; ++i) seers[i].Observe(d[t][i]);
   }
 }
 
@@ -329,29 +373,57 @@ double Shown(std::size_t lie, double demand, std::size_t t, std::size_t periods)
 struct Lie {
   double gain = 0, loss = 0;  // ratio for the liar; part lost by the others
 };
-std::pair<double, double> Useful(const Node& node, double capacity, int lie, std::size_t liar) {
-  Ours ours;
-  double own = 0, others = 0;
-  const Grid& d = node.demand;
-  for (std::size_t t = 0; t < d.size(); ++t) {
-    if (t >= kWarm) {
-      const Row given = ours.Plan(capacity);
-      for (std::size_t i = 0; i < kNodeSize; ++i) {
-        const bool lies = i == liar || (lie == 3 && i == (liar + 1) % kNodeSize);
-        (lies ? own : others) += std::min(d[t][i], given[i]);
-      }
-    }
-    Row shown = d[t];
-    if (lie >= 0) {
-      shown[liar] = Shown(static_cast<std::size_t>(lie), shown[liar], t, d.size());
-      if (lie == 3) {
-        const std::size_t friend_of = (liar + 1) % kNodeSize;
-        shown[friend_of] = Shown(0, shown[friend_of], t, d.size());
-      }
-    }
-    ours.Observe(shown);
+
+// The same lies under three rules. Who only claims uses what it truly needs of
+// what it is given; who burns uses all of it, up to what it claims.
+enum Trial : std::size_t { kClaimed, kBurnt, kEqualChance };
+constexpr std::array<std::string_view, 3> kTrials{"misreport", "misreport_burnt", "misreport_equal_chance"};
+using Lies = std::array<std::array<Lie, kLies.size()>, kTrials.size()>;
+
+// What each VM gets of what it truly wants.
+Row Useful(const Grid& truth, const Grid& shown, const std::array<const std::vector<Told>*, kNodeSize>& told,
+           double capacity, Trial trial) {
+  Ours ours(trial == kEqualChance);
+  Row useful{};
+  for (std::size_t t = kDay; t < truth.size(); ++t) {
+    const Row given = ours.Plan(capacity, [&](std::size_t i) -> const Told& { return (*told[i])[t]; });
+    ours.Observe(shown[t], Least(trial == kClaimed ? truth[t] : shown[t], given));
+    if (t < kWarm) continue;
+    for (std::size_t i = 0; i < kNodeSize; ++i) useful[i] += std::min(truth[t][i], given[i]);
   }
-  return {own, others};
+  return useful;
+}
+
+void TellLies(const Node& node, const Foresight& foresight, double capacity, Lies& lies) {
+  const Grid& d = node.demand;
+  std::array<const std::vector<Told>*, kNodeSize> honest;
+  for (std::size_t i = 0; i < kNodeSize; ++i) honest[i] = &foresight[i];
+  std::array<Row, kTrials.size()> yield;
+  for (std::size_t trial = 0; trial < kTrials.size(); ++trial)
+    yield[trial] = Useful(d, d, honest, capacity, static_cast<Trial>(trial));
+  for (const std::size_t liar : {std::size_t{0}, std::size_t{5}, std::size_t{10}}) {
+    for (std::size_t l = 0; l < kLies.size(); ++l) {
+      const bool pair = l == 3;
+      const std::array<std::size_t, 2> liars{liar, (liar + 1) % kNodeSize};
+      Grid shown = d;
+      std::array<std::vector<Told>, 2> told;
+      auto seen = honest;
+      for (std::size_t k = 0; k < (pair ? 2 : 1); ++k) {
+        for (std::size_t t = 0; t < d.size(); ++t)
+          shown[t][liars[k]] = Shown(pair ? 0 : l, d[t][liars[k]], t, d.size());
+        told[k] = Foretell(shown, liars[k]);
+        seen[liars[k]] = &told[k];
+      }
+      for (std::size_t trial = 0; trial < kTrials.size(); ++trial) {
+        const Row lying = Useful(d, shown, seen, capacity, static_cast<Trial>(trial));
+        const auto own = [&](const Row& row) { return row[liar] + (pair ? row[liars[1]] : 0); };
+        const double before = own(yield[trial]), others = SumOf(yield[trial]) - before;
+        Lie& lie = lies[trial][l];
+        if (before > 0) lie.gain = std::max(lie.gain, own(lying) / before);
+        if (others > 0) lie.loss = std::max(lie.loss, 1 - (SumOf(lying) - own(lying)) / others);
+      }
+    }
+  }
 }
 
 // ---- Nodes and the report -------------------------------------------------------
@@ -413,14 +485,16 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
     std::map<std::string, double> demand;
     std::map<std::string, std::size_t> count;
     std::map<std::string, Victims> victims;
-    std::map<std::string, std::array<Lie, kLies.size()>> lies;
+    std::map<std::string, Lies> lies;
     std::size_t done = 0;
     for (const Node& node : nodes) {
       log << "whorl-eval: capacity " << label << ", node " << ++done << " of " << nodes.size() << '\n';
       const double capacity = CapacityAt(node.demand, q);
-      const auto result = Compare(node, capacity);
+      Foresight foresight;
+      for (std::size_t i = 0; i < kNodeSize; ++i) foresight[i] = Foretell(node.demand, i);
+      const auto result = Compare(node, foresight, capacity);
       Victims v;
-      RunAway(node, capacity, v);
+      RunAway(node, foresight, capacity, v);
       const bool first = count[node.set] == 0;
       for (const std::string& set : {node.set, std::string("*")}) {
         for (std::size_t p = 0; p < result.size(); ++p) unmet[set][p] += result[p];
@@ -433,20 +507,14 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
         victims[set].shares += v.shares;
       }
       if (!first) continue;  // lies are told on one node of each set, by three of its VMs
-      for (const std::size_t liar : {std::size_t{0}, std::size_t{5}, std::size_t{10}}) {
-        const auto honest = Useful(node, capacity, -1, liar);
-        for (std::size_t l = 0; l < kLies.size(); ++l) {
-          const auto lying = Useful(node, capacity, static_cast<int>(l), liar);
-          auto [own, others] = honest;
-          if (l == 3) {  // the colluders' honest yield is that of the same two VMs
-            const double friends = Useful(node, capacity, -1, (liar + 1) % kNodeSize).first;
-            own += friends;
-            others -= friends;
-          }
-          for (const std::string& set : {node.set, std::string("*")}) {
-            Lie& lie = lies[set][l];
-            if (own > 0) lie.gain = std::max(lie.gain, lying.first / own);
-            if (others > 0) lie.loss = std::max(lie.loss, 1 - lying.second / others);
+      Lies told{};
+      TellLies(node, foresight, capacity, told);
+      for (const std::string& set : {node.set, std::string("*")}) {
+        for (std::size_t trial = 0; trial < kTrials.size(); ++trial) {
+          for (std::size_t l = 0; l < kLies.size(); ++l) {
+            Lie& worst = lies[set][trial][l];
+            worst.gain = std::max(worst.gain, told[trial][l].gain);
+            worst.loss = std::max(worst.loss, told[trial][l].loss);
           }
         }
       }
@@ -457,20 +525,24 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
       const auto closed = [&](Policy p) { return gap > 0 ? (u[kVpa95] - u[p]) / gap : std::nan(""); };
       Record line;
       line.Put("set", set).Put("series", "*").Put("capacity", label).Count("nodes", count[set]);
-      line.Put("gap_closed_vs_vpa_p95", closed(kOurs)).Put("gap_closed_ewma_2sigma", closed(kEwma));
+      line.Put("gap_closed_vs_vpa_p95", closed(kOurs)).Put("gap_closed_equal_chance", closed(kAlike));
+      line.Put("gap_closed_ewma_2sigma", closed(kEwma));
       line.Put("victims_relieved", v.without_signal > 0 ? 1 - v.with_signal / v.without_signal : std::nan(""))
           .Put("victims_extra_without_signal", v.without_signal)
           .Put("victims_extra_with_signal", v.with_signal)
           .Put("victims_extra_work_conserving", v.shares);
-      double worst_gain = 0, worst_loss = 0;
-      for (const Lie& lie : lies[set]) {
-        worst_gain = std::max(worst_gain, lie.gain);
-        worst_loss = std::max(worst_loss, lie.loss);
-      }
-      line.Put("misreport_gain", worst_gain).Put("misreport_neighbours_lose", worst_loss);
-      for (std::size_t l = 0; l < kLies.size(); ++l) {
-        line.Put("misreport_gain_" + std::string(kLies[l]), lies[set][l].gain);
-        line.Put("misreport_loss_" + std::string(kLies[l]), lies[set][l].loss);
+      for (std::size_t trial = 0; trial < kTrials.size(); ++trial) {
+        const std::string name(kTrials[trial]);
+        Lie worst;
+        for (const Lie& lie : lies[set][trial]) {
+          worst.gain = std::max(worst.gain, lie.gain);
+          worst.loss = std::max(worst.loss, lie.loss);
+        }
+        line.Put(name + "_gain", worst.gain).Put(name + "_neighbours_lose", worst.loss);
+        for (std::size_t l = 0; l < kLies.size(); ++l) {
+          line.Put(name + "_gain_" + std::string(kLies[l]), lies[set][trial][l].gain);
+          line.Put(name + "_loss_" + std::string(kLies[l]), lies[set][trial][l].loss);
+        }
       }
       for (std::size_t p = 0; p < kNames.size(); ++p) {
         line.Put("unmet_" + std::string(kNames[p]), demand[set] > 0 ? u[p] / demand[set] : std::nan(""));
@@ -489,7 +561,11 @@ Status RunAllocation(const AllocationOptions& options, std::ostream& out, std::o
                                   {"gap_closed_ewma_2sigma", "by EWMA+2s"},
                                   {"victims_relieved", "relieved"},
                                   {"misreport_gain", "lie gains"},
-                                  {"misreport_neighbours_lose", "others lose"}};
+                                  {"misreport_neighbours_lose", "others lose"},
+                                  {"misreport_burnt_gain", "burnt"},
+                                  {"misreport_burnt_neighbours_lose", "others lose"},
+                                  {"misreport_equal_chance_gain", "equal chance"},
+                                  {"misreport_equal_chance_neighbours_lose", "others lose"}};
   PrintTable(out, lines, kFigures);
   out << "\nDemand left unmet, as a part of all demand:\n";
   std::vector<std::string> names;
