@@ -359,6 +359,7 @@ class Trial {
     const bool hard = named.policy.cpu.partition == PartitionKind::kHard;
     const std::size_t says = Add(hard ? Strategy::kWhorlHard : Strategy::kWhorlSoft, named.name);
     const std::size_t other = Add(hard ? Strategy::kWhorlSoft : Strategy::kWhorlHard, named.name);
+    result_.outcomes[says].missing.assign(node_.vms.size(), std::vector<float>(node_.periods(), 0));
     strategies_.push_back(std::make_unique<WhorlStrategy>(node_, named.policy));
     AddReserver(hard ? says : other, named.policy.cpu.demand_quantile,
                 std::make_unique<WhorlNeeds>(*strategies_.back(), start_));
@@ -449,6 +450,7 @@ class Trial {
       vm.unmet += missing * node_.hours();
       outcome.unmet += missing * node_.hours();
       outcome.unmet_at[t] += static_cast<float>(missing);
+      if (!outcome.missing.empty()) outcome.missing[i][t] = static_cast<float>(missing);
       vm.short_periods += missing > kLeastShort;
       if (missing > vm.worst) {
         vm.worst = missing;

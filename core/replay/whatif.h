@@ -61,8 +61,9 @@ struct Outcome {
   // The node's whole capacity divided among its VMs.
   double unmet = 0;  // core-hours
   std::vector<VmOutcome> vms;
-  std::vector<float> unmet_at;            // cores missing per period, whole node
-  std::vector<std::vector<float>> given;  // per VM and period; of Whorl's and kVpa95
+  std::vector<float> unmet_at;              // cores missing per period, whole node
+  std::vector<std::vector<float>> given;    // per VM and period; of Whorl's and kVpa95
+  std::vector<std::vector<float>> missing;  // likewise, cores; of Whorl as its policy says
   // Only what is thought to be needed is reserved; ascending by `held`.
   std::vector<Point> curve;
   std::optional<Point> mark;  // at the strategy's usual knob; none for those that know the future, and no

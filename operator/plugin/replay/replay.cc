@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -10,6 +13,7 @@
 
 #include "operator/plugin/replay/policy_file.h"
 #include "operator/plugin/replay/report.h"
+#include "operator/plugin/replay/report_html.h"
 #include "operator/plugin/replay/sources.h"
 
 namespace whorl::plugin {
@@ -110,6 +114,13 @@ void DescribeLayout(const ReplayFlags& flags, bool nodes_known, Report& report) 
   report.noticed = std::move(noticed);
 }
 
+Status WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << text << std::flush;
+  if (!out) return Fail(Code::kUnavailable, "--html " + path + ": " + std::strerror(errno));
+  return {};
+}
+
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
 
 }  // namespace
@@ -163,6 +174,9 @@ int Replay(const ReplayFlags& flags, Shell& shell) {
   DescribeLayout(flags, nodes_known, report);
 
   const Summary summary = Sum(report);
+  if (!flags.html.empty()) {
+    if (auto written = WriteFile(flags.html, RenderHtml(report, summary)); !written) return refuse(written.error());
+  }
   if (flags.json) {
     shell.out << ToJson(report, summary, false).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   } else {

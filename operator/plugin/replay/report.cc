@@ -1,6 +1,5 @@
 #include "operator/plugin/replay/report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "operator/plugin/replay/words.h"
 #include "operator/plugin/table.h"
 
 namespace whorl::plugin {
@@ -39,30 +39,6 @@ std::string LabelOf(Strategy strategy) {
   return "unknown";
 }
 
-std::string Percent(double part) {
-  const double percent = 100 * part;
-  if (percent == 0) return "0 %";
-  if (percent < 0.01) return "< 0.01 %";
-  return percent < 10 ? fmt::format("{:.2f} %", percent) : fmt::format("{:.0f} %", percent);
-}
-std::string Cores(double cores) { return fmt::format("{:.{}f}", cores, std::abs(cores) < 10 ? 2 : 1); }
-
-std::string Duration(double hours) {
-  if (hours < 1.0 / 30) return fmt::format("{:.0f} s", hours * 3600);
-  if (hours < 2) return fmt::format("{:.0f} min", hours * 60);
-  if (hours < 48) return fmt::format("{:.1f} h", hours);
-  return fmt::format("{:.1f} days", hours / 24);
-}
-
-// UTC; of traces that count from their own beginning, days since then.
-std::string When(Time at) {
-  constexpr std::int64_t kDay = 86'400;
-  const std::int64_t seconds = ToUnixMillis(at) / 1000;
-  if (seconds < 365 * kDay) {
-    return fmt::format("day {} {:02}:{:02}", seconds / kDay + 1, seconds % kDay / 3600, seconds % 3600 / 60);
-  }
-  return fmt::format("{:%Y-%m-%d %H:%M}", std::chrono::time_point_cast<std::chrono::seconds>(at));
-}
 Time TimeOf(const whatif::Node& node, std::size_t period) {
   return node.begin + node.step * static_cast<std::int64_t>(period);
 }
@@ -259,13 +235,13 @@ json NodeSeries(const whatif::Node& node, const whatif::NodeResult& result) {
 json VmSeries(const whatif::Node& node, const whatif::NodeResult& result, std::size_t vm) {
   const auto& used = node.vms[vm].used;
   const auto& whorl = result.outcomes.front().given[vm];
+  const auto& missing = result.outcomes.front().missing[vm];
   const auto vpa = std::find_if(result.outcomes.begin(), result.outcomes.end(),
                                 [](const Outcome& o) { return o.strategy == Strategy::kVpa95; });
   std::vector<std::size_t> chosen;
   Thin(node.periods(), kVmBuckets, [&](std::size_t from, std::size_t to) {
     const auto rank = [&](std::size_t t) {
-      const auto u = static_cast<double>(used[t]), g = static_cast<double>(whorl[t]);
-      return std::isnan(u) ? std::pair(-1.0, -1.0) : std::pair(std::isnan(g) ? 0.0 : std::max(0.0, u - g), u);
+      return std::isnan(used[t]) ? std::pair(-1.0f, -1.0f) : std::pair(missing[t], used[t]);
     };
     std::size_t best = from;
     for (std::size_t t = from + 1; t < to; ++t) {
@@ -274,10 +250,11 @@ json VmSeries(const whatif::Node& node, const whatif::NodeResult& result, std::s
     chosen.push_back(best);
     return json(nullptr);
   });
-  json out{{"used", json::array()}, {"whorl", json::array()}, {"vpa", json::array()}};
+  json out{{"used", json::array()}, {"whorl", json::array()}, {"vpa", json::array()}, {"missing", json::array()}};
   for (const std::size_t t : chosen) {
     out["used"].push_back(OrNull(static_cast<double>(used[t])));
     out["whorl"].push_back(OrNull(static_cast<double>(whorl[t])));
+    out["missing"].push_back(Rounded(static_cast<double>(missing[t])));
     out["vpa"].push_back(OrNull(static_cast<double>(vpa->given[vm][t])));
   }
   const std::size_t length = (node.periods() + kVmBuckets - 1) / kVmBuckets;
@@ -538,17 +515,7 @@ std::string RenderReport(const Report& report, const Summary& summary, bool colo
     for (const whatif::LoanRun& loan : result.whorl.front().loans) lent += loan.core_hours;
   }
   out += fmt::format("\n{} loans, {:.1f} core-hours lent.\n", loans, lent);
-  for (const Relived& one : report.relived) {
-    out += one.replayed.different == 0
-               ? fmt::format(
-                     "{}: all {} decisions came out byte for byte as they were recorded, {:.0f} times faster than "
-                     "they happened.\n",
-                     one.path, one.replayed.ticks, one.times_real_time())
-               : fmt::format(
-                     "{}: {} of {} decisions came out otherwise than they were recorded, the first is tick {}; was "
-                     "it recorded by this version?\n",
-                     one.path, one.replayed.different, one.replayed.ticks, one.replayed.first);
-  }
+  for (const Relived& one : report.relived) out += Sameness(one) + '\n';
   const auto list = [&](const char* title, const std::vector<std::string>& sentences) {
     if (sentences.empty()) return;
     out += fmt::format("\n{}\n", title);

@@ -89,6 +89,17 @@ TEST_F(ReplayTest, JsonCarriesEveryStrategyWithItsCurve) {
   EXPECT_FALSE(report["nodes"][0].contains("series"));
 }
 
+TEST_F(ReplayTest, WritesTheReportAsOneHtmlFile) {
+  const auto html = (folder_ / "week.html").string();
+  EXPECT_EQ(Run({Table(), "--html", html}), kOk) << err_.str();
+  std::ifstream in(html);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(text, ::testing::StartsWith("<!doctype html>"));
+  EXPECT_THAT(text, HasSubstr("db-1"));
+  EXPECT_EQ(Run({Table(), "--html", "/nonexistent/week.html"}), kFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("--html /nonexistent/week.html: No such file"));
+}
+
 TEST_F(ReplayTest, ComparesTwoPolicies) {
   const auto policy = [](const char* name, const char* cpu) {
     return std::string("apiVersion: whorl.dev/v1alpha1\nkind: PartitionPolicy\nmetadata: {name: ") + name +
