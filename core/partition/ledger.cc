@@ -75,7 +75,7 @@ void Ledger::SupplyAndWant(std::span<const Member> members, const std::vector<Sh
   for (std::size_t i = 0; i < members.size(); ++i) {
     const Member& m = members[i];
     const Share& s = shares[i];
-    if (!m.need) continue;
+    if (!m.need || !s.refused.empty()) continue;
     if (*m.need < s.entitlement && m.may_lend && now_ms >= accounts_[m.vm].no_lend_until_ms) {
       const std::int64_t spare = s.entitlement - std::max(*m.need, s.floor);
       const auto most = static_cast<std::int64_t>(m.lendable_fraction * static_cast<double>(s.entitlement - s.floor));

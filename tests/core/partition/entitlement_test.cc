@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <string>
 #include <vector>
 
 namespace whorl::partition {
@@ -91,6 +93,83 @@ TEST(Entitlements, TheBonusIsBoundedByPolicyNeedAndCredits) {
   a.deviation_factor = 100;
   EXPECT_LE(Compute({a, b}, 1000)[0].entitlement, 500 + 250) << "never above max_bonus of base";
   EXPECT_EQ(Compute({a, b}, 1000, 0)[0].entitlement, 500) << "nothing left to pay with";
+}
+
+TEST(Entitlements, LowerTheFloorsOfALowerClassFirstAndInProportion) {
+  auto a = Of("a", 100), b = Of("b", 100), c = Of("c", 100), d = Of("d", 100);
+  for (Member* m : {&a, &b, &c, &d}) m->floor_fraction = 1;
+  a.priority_class = b.priority_class = -5;
+  c.request = d.request = 400;  // 400 + 400 + 2 x 250 do not fit 1000
+  a.request = 200;
+  Entitlements e;
+  std::vector<Share> s;
+  const std::vector<Member> members{a, b, c, d};
+  const std::vector<double> credit(4, 1.0);
+  ASSERT_EQ(e.Compute(members, credit, 1000, s), Division::kFloorsLowered);
+  // What is above the requests of class -5 does not suffice: its requests go, too, class 0 keeps all.
+  EXPECT_TRUE(s[0].floor_scaled && s[1].floor_scaled);
+  EXPECT_FALSE(s[2].floor_scaled || s[3].floor_scaled);
+  EXPECT_EQ(s[2].entitlement, 400);
+  EXPECT_EQ(s[3].entitlement, 400);
+  EXPECT_GT(s[0].floor, 180);
+  ASSERT_EQ(e.Compute(members, credit, 700, s), Division::kFloorsLowered);
+  EXPECT_EQ(s[0].floor + s[1].floor, 0) << "class -5 gave all it had";
+  EXPECT_EQ(s[2].floor, 350) << "within a class in proportion";
+  EXPECT_EQ(s[3].floor, 350);
+}
+
+TEST(Entitlements, SayThatThereIsNothingToDivide) {
+  Entitlements e;
+  std::vector<Share> s;
+  const std::vector<Member> members{Of("a", 100), Of("b", 100)};
+  for (const std::int64_t capacity : {std::int64_t{0}, std::int64_t{-7}}) {
+    EXPECT_EQ(e.Compute(members, std::vector<double>(2, 1.0), capacity, s), Division::kNoCapacity);
+    EXPECT_EQ(s[0].allocation(), 0);
+    EXPECT_TRUE(s[0].floor_scaled);
+  }
+  EXPECT_EQ(e.Compute(members, std::vector<double>(2, 1.0), 1000, s), Division::kDone);
+}
+
+TEST(Entitlements, RefuseADemandThatIsNoneWithTheVmsName) {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinite = std::numeric_limits<double>::infinity();
+  for (const double demand : {nan, infinite, -infinite, -1.0, 1e16}) {
+    const auto need = NeedOf("default/vm-a", demand);
+    ASSERT_FALSE(need) << demand;
+    EXPECT_NE(need.error().message.find("default/vm-a: demand is"), std::string::npos) << need.error().message;
+  }
+  EXPECT_EQ(NeedOf("a", 12.2), 13);
+}
+
+TEST(Entitlements, AVmWithABadNeedKeepsItsEntitlementAndIsNamed) {
+  auto bad = Of("bad", 100);
+  bad.need = -3;
+  const auto s = Compute({bad, Of("good", 100)}, 1000);
+  EXPECT_EQ(s[0].refused, "need");
+  EXPECT_EQ(s[0].entitlement, 500);
+  EXPECT_EQ(s[1].refused, "");
+  EXPECT_EQ(Check(bad).error().message, "bad: need must be from 0 to 10^15");
+}
+
+TEST(Entitlements, AVmWithABadPolicyIsSetAsideWithItsRequest) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  auto bad = Of("bad", nan);
+  bad.request = 120;
+  const auto s = Compute({bad, Of("good", 100)}, 1000);
+  EXPECT_EQ(s[0].refused, "weight");
+  EXPECT_EQ(s[0].entitlement, 120);
+  EXPECT_EQ(s[1].entitlement, 880);
+  auto worse = Of("bad", 100);
+  worse.request = -9;
+  EXPECT_EQ(Compute({worse, Of("good", 100)}, 1000)[0].entitlement, 0);
+  for (double Member::* field : {&Member::floor_fraction, &Member::ceiling_fraction, &Member::lendable_fraction,
+                                 &Member::deviation_factor, &Member::max_bonus, &Member::priority}) {
+    auto m = Of("m", 100);
+    for (const double wrong : {nan, -0.5, 1e300}) {
+      m.*field = wrong;
+      EXPECT_FALSE(Check(m)) << wrong;
+      EXPECT_NE(Compute({m, Of("other", 100)}, 1000)[0].refused, "");
+    }
+  }
 }
 
 TEST(Entitlements, NobodyIsNothing) {
