@@ -12,7 +12,6 @@
 #include <string>
 
 #include "operator/controller/bootstrap/historian.h"
-#include "operator/controller/bootstrap/prometheus.h"
 #include "operator/controller/controller.h"
 #include "operator/controller/http/metrics.h"
 #include "operator/controller/http/server.h"
@@ -61,7 +60,7 @@ int main(int argc, char** argv) {
   // Where Debian's libjs-chart.js puts it.
   std::string chart_js = "/usr/share/javascript/chart.js/chart.min.js";
   int agent_port = 7443;
-  whorl::controller::PrometheusOptions prometheus_options;
+  whorl::promql::PrometheusOptions prometheus_options;
   int history_days = 14;
   whorl::controller::RecordingFile::Options recording;
   int record_mib = 256;

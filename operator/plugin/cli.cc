@@ -105,14 +105,16 @@ struct Grammar {
     reference->group("");
   }
   void AddReplay(ReplayFlags& flags, std::string& output) {
-    replay = Add("replay",
-                 "What would have happened on your nodes: recorded hours lived through again under Whorl\n"
-                 "and under what people do without it. Reads files, needs no cluster, changes nothing.");
+    replay =
+        Add("replay",
+            "What would have happened on your nodes: recorded hours lived through again under Whorl\n"
+            "and under what people do without it. Reads files or a Prometheus, needs no cluster, changes nothing.");
     replay
         ->add_option(
             "source", flags.sources,
             "FILE.whorlrec of whorl-controller --record, or a table FILE.csv or FILE.csv.zst with the columns\n"
-            "vm,ts,cores,cpu_pct and, if you have them, node,request_cores,limit_cores,node_cores")
+            "vm,ts,cores,cpu_pct and, if you have them, node,request_cores,limit_cores,node_cores;\n"
+            "or the URL of a Prometheus that scrapes KubeVirt")
         ->required();
     replay
         ->add_option("--policy", flags.policies,
@@ -121,6 +123,17 @@ struct Grammar {
         ->take_all();
     replay->add_option("--html", flags.html, "Also write a report with plots, one file that opens without a network");
     replay->add_option("-o,--output", output, "table, or json for programs")->check(CLI::IsMember({"table", "json"}));
+    replay
+        ->add_option("--from", flags.from,
+                     "Of a Prometheus: 7d, 36h or 90m ago, a day, or a time as 2026-01-31T12:00:00Z")
+        ->capture_default_str();
+    replay->add_option("--to", flags.to, "Likewise, or now")->capture_default_str();
+    replay->add_option("--step", flags.step, "Of a Prometheus: seconds of one period, at least two scrapes")
+        ->capture_default_str()
+        ->check(CLI::Range(10, 86'400));
+    replay->add_option("--prometheus-token-file", flags.token_file, "Bearer token for it; https only");
+    replay->add_option("--prometheus-ca-file", flags.ca_file,
+                       "Authority of its certificate, PEM; else the machine's own");
     replay
         ->add_option("--capacity", flags.capacity,
                      "CPU of each node for these VMs, in cores, instead of what is recorded")
@@ -132,6 +145,7 @@ struct Grammar {
         "Examples:\n"
         "  kubectl whorl replay week.csv --html week.html          a table of your own, report to read\n"
         "  kubectl whorl replay node-7-*.whorlrec                  are all decisions still the same?\n"
+        "  kubectl whorl replay https://prometheus.example.org --from 14d --html weeks.html\n"
         "  kubectl whorl replay week.csv --policy a.yaml --policy b.yaml    which policy is better?\n\n"
         "A table for week.csv, one row per VM and 300 s:\n"
         "  vm,ts,node,cores,cpu_pct,request_cores\n"

@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "operator/plugin/cluster.h"
+#include "operator/promql/client.h"
 
 namespace whorl::plugin {
 
@@ -28,6 +29,9 @@ struct Shell {
   std::function<std::optional<std::string>(const std::string& name)> environment;
   std::function<Result<std::unique_ptr<Cluster>>(const Access&)> connect;
   std::function<bool(Seconds)> wait;  // of --watch: false ends it
+  // For replay; null: there is none here.
+  std::function<Result<std::unique_ptr<promql::PrometheusClient>>(const promql::PrometheusOptions&)> prometheus =
+      nullptr;
   const Clock& clock;
 };
 

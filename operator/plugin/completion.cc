@@ -37,7 +37,8 @@ complete -c kubectl-whorl -a '(kubectl-whorl __complete (commandline -opc)[2..-1
 
 bool TakesValue(const std::string& option) {
   for (const auto* name : {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by",
-                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node", "--vm"}) {
+                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node", "--vm", "--from", "--to",
+                           "--step", "--prometheus-token-file", "--prometheus-ca-file"}) {
     if (option == name) return true;
   }
   return false;
@@ -77,7 +78,9 @@ HalfTyped ReadHalfTyped(const std::vector<std::string>& words) {
 }
 
 bool WantsFile(const HalfTyped& typed) {
-  if (typed.previous == "--policy" || typed.previous == "--html" || typed.previous == "--kubeconfig") return true;
+  if (typed.previous == "--policy" || typed.previous == "--html" || typed.previous == "--kubeconfig" ||
+      typed.previous == "--prometheus-token-file" || typed.previous == "--prometheus-ca-file")
+    return true;
   return typed.verb == "replay" && !TakesValue(typed.previous) && !typed.word.starts_with("-");
 }
 
@@ -101,7 +104,8 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
       }
     }
     if (typed.verb == "replay") {
-      for (const auto* flag : {"--policy", "--html", "--output", "--capacity", "--vms-per-node"})
+      for (const auto* flag : {"--policy", "--html", "--output", "--from", "--to", "--step", "--prometheus-token-file",
+                               "--prometheus-ca-file", "--capacity", "--vms-per-node"})
         all.emplace_back(flag);
     }
     if (typed.verb == "ledger") {

@@ -21,6 +21,10 @@ int main(int argc, char** argv) {
               .environment = sources.environment,
               .connect = [&](const Access& access) { return Connect(access, sources); },
               .wait = [&](whorl::Seconds duration) { return clock.WaitFor(duration, {}); },
+              .prometheus =
+                  [&](const whorl::promql::PrometheusOptions& options) {
+                    return whorl::promql::PrometheusClient::Connect(options, clock);
+                  },
               .clock = clock};
   try {
     return Run(std::vector<std::string>(argv + 1, argv + argc), shell);

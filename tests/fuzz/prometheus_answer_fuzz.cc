@@ -5,10 +5,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "operator/controller/bootstrap/prometheus.h"
+#include "operator/promql/client.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto answer = whorl::controller::ParseRangeAnswer({reinterpret_cast<const char*>(data), size});
+  const auto answer = whorl::promql::ParseRangeAnswer({reinterpret_cast<const char*>(data), size});
   if (!answer) {
     if (answer.error().message.empty()) std::abort();
     return 0;

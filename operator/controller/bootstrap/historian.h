@@ -12,9 +12,11 @@
 
 #include "core/base/clock.h"
 #include "operator/controller/bootstrap/history.h"
-#include "operator/controller/bootstrap/prometheus.h"
+#include "operator/promql/client.h"
 
 namespace whorl::controller {
+
+using promql::PrometheusClient;
 
 // Asks Prometheus, in the background and for few VMs at a time, and makes of
 // its answers what a baseline may start from. A VM for which it fails is told

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "operator/plugin/replay/policy_file.h"
+#include "operator/plugin/replay/prometheus_source.h"
 #include "operator/plugin/replay/report.h"
 #include "operator/plugin/replay/report_html.h"
 #include "operator/plugin/replay/sources.h"
@@ -121,6 +122,30 @@ Status WriteFile(const std::string& path, const std::string& text) {
   return {};
 }
 
+Result<History> AskPrometheus(const std::string& url, const ReplayFlags& flags, Shell& shell,
+                              const std::function<void(const std::string&)>& progress) {
+  Span span;
+  const Time now = shell.clock.Now();
+  const auto from = ParseWhen(flags.from, now), to = ParseWhen(flags.to, now);
+  if (!from) return Fail(from.error().In("--from"));
+  if (!to) return Fail(to.error().In("--to"));
+  span.step = Seconds{flags.step};
+  // On whole steps, so that two replays of the same days ask for the same.
+  const auto whole = [&](Time t) { return Time{t.time_since_epoch() / span.step * Millis{span.step}}; };
+  span.from = whole(*from) + span.step;
+  span.to = whole(*to);
+  if (span.to <= span.from) return Fail(Code::kInvalid, "--from must be earlier than --to, by more than one --step");
+  promql::PrometheusOptions options;
+  options.named = "source";
+  options.agent = "kubectl-whorl";
+  options.url = url;
+  options.token_file = flags.token_file;
+  options.ca_file = flags.ca_file;
+  auto prometheus = shell.prometheus(options);
+  if (!prometheus) return Fail(prometheus.error());
+  return ReadPrometheus(**prometheus, span, progress);
+}
+
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
 
 }  // namespace
@@ -144,7 +169,8 @@ int Replay(const ReplayFlags& flags, Shell& shell) {
   std::optional<Policy> recorded;
   for (const std::string& source : flags.sources) {
     progress.Tell("reading " + source);
-    auto history = ReadSource(source, shell.clock, [&](const std::string& what) { progress.Tell(what); });
+    const auto tell = [&](const std::string& what) { progress.Tell(what); };
+    auto history = IsUrl(source) ? AskPrometheus(source, flags, shell, tell) : ReadSource(source, shell.clock, tell);
     if (!history) return refuse(history.error());
     report.sources.push_back(source);
     std::move(history->tracks.begin(), history->tracks.end(), std::back_inserter(tracks));

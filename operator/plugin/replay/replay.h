@@ -13,6 +13,9 @@ struct ReplayFlags {
   std::string html;                   // file to write; empty: none
   bool json = false;
   bool colours = false;
+  std::string from = "7d", to = "now";  // of a Prometheus: ParseWhen
+  int step = 300;                       // s
+  std::string token_file, ca_file;
   double capacity = 0;  // cores of each node; 0: what the sources say
   int vms_per_node = 16;
 };

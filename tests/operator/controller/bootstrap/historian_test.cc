@@ -14,7 +14,7 @@
 #include "tests/fake/fake_api_clock.h"
 #include "tests/fake/fake_api_server.h"
 #include "tests/fake/temp_dir.h"
-#include "tests/operator/controller/bootstrap/real_prometheus.h"
+#include "tests/operator/promql/real_prometheus.h"
 
 namespace whorl::controller {
 namespace {
@@ -110,7 +110,7 @@ class HistorianTest : public ::testing::Test {
     if (!prometheus_) GTEST_SKIP() << "no /usr/bin/prometheus and promtool; apt-get install prometheus";
     clock_.JumpWall(FromUnixMillis(kLast * 1000 + 17'000) - clock_.Now());
   }
-  Result<HistoryAnswer> Fetch(const std::string& vm, PrometheusOptions options = {}) {
+  Result<HistoryAnswer> Fetch(const std::string& vm, promql::PrometheusOptions options = {}) {
     if (options.url.empty()) options.url = prometheus_->url();
     auto client = PrometheusClient::Connect(options, clock_);
     if (!client) return Fail(client.error());
@@ -170,7 +170,7 @@ TEST_F(HistorianTest, TakesKubeVirtsSeriesWhereCadvisorHasNone) {
 
 TEST_F(HistorianTest, PagesTheRangeWithoutASeam) {
   const auto whole = Fetch("old-1");
-  PrometheusOptions options;
+  promql::PrometheusOptions options;
   options.max_points = 100;
   const auto paged = Fetch("old-1", options);
   ASSERT_TRUE(whole && paged);
@@ -192,7 +192,7 @@ TEST_F(HistorianTest, IsLetInWithTheRightTokenOnly) {
     return c.Answer(200, Straight(request).body);
   });
   fake::TempDir dir;
-  PrometheusOptions options;
+  promql::PrometheusOptions options;
   options.url = proxy.url();
   options.token_file = dir.path() + "/token";
   std::ofstream(options.token_file) << "wrong-token\n";
@@ -215,14 +215,14 @@ TEST_F(HistorianTest, AsksAgainWhenTheConnectionBreaksWithinAnAnswer) {
     c.Reset();
     return false;
   });
-  PrometheusOptions options;
+  promql::PrometheusOptions options;
   options.url = broken.url();
   const auto answer = Fetch("old-1", options);
   EXPECT_TRUE(answer) << answer.error().message;
 }
 
 TEST_F(HistorianTest, SaysThatPrometheusCannotBeReached) {
-  PrometheusOptions options;
+  promql::PrometheusOptions options;
   options.url = "http://127.0.0.1:1";
   const auto answer = Fetch("old-1", options);
   ASSERT_FALSE(answer);
@@ -231,7 +231,7 @@ TEST_F(HistorianTest, SaysThatPrometheusCannotBeReached) {
 }
 
 TEST_F(HistorianTest, AnswersInTheBackgroundAndOnce) {
-  PrometheusOptions options;
+  promql::PrometheusOptions options;
   options.url = prometheus_->url();
   const auto client = std::move(*PrometheusClient::Connect(options, clock_));
   Historian historian(*client, clock_, {});

@@ -141,6 +141,13 @@ TEST_F(ReplayTest, SaysWhatIsWrongWithASource) {
   EXPECT_EQ(Run({}), kUsage);
 }
 
+TEST_F(ReplayTest, RefusesTimesThatAreNone) {
+  EXPECT_EQ(Run({"https://p.test", "--from", "yesterday"}), kFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("--from: \"yesterday\" is no time"));
+  EXPECT_EQ(Run({"https://p.test", "--from", "1h", "--to", "2h"}), kFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("--from must be earlier than --to"));
+}
+
 TEST_F(ReplayTest, CountsWhatATableLacksByName) {
   const auto table = Write("gaps.csv",
                            "vm,ts,cores,cpu_pct\n"

@@ -1,18 +1,20 @@
-#include "operator/controller/bootstrap/prometheus.h"
+#include "operator/promql/client.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "operator/kube/json_view.h"
 
-namespace whorl::controller {
+namespace whorl::promql {
 namespace {
 
 // Longest Retry-After that is obeyed; beyond it the VM learns without history.
 constexpr Seconds kLongestWait{60};
+constexpr const char* kOneSeries = "more than one series came where one was asked for";
 // 1970 to 9999, so that no time overflows.
 constexpr double kLatestSeconds = 253'402'300'799.0;
 
@@ -44,7 +46,7 @@ Result<std::optional<double>> ParseValue(std::string_view text) {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
-Status AddSample(kube::JsonView pair, RangeAnswer& answer) {
+Status AddSample(kube::JsonView pair, MatrixAnswer& answer) {
   std::optional<double> seconds;
   std::optional<std::string_view> text;
   int items = 0;
@@ -62,7 +64,7 @@ Status AddSample(kube::JsonView pair, RangeAnswer& answer) {
   auto value = ParseValue(*text);
   if (!value) return Fail(value.error());
   if (*value) {
-    answer.samples.push_back({FromUnixMillis(std::llround(*seconds * 1000)), **value});
+    answer.series.back().samples.push_back({FromUnixMillis(std::llround(*seconds * 1000)), **value});
   } else {
     ++answer.masked;
   }
@@ -101,7 +103,7 @@ Status CheckUrl(const PrometheusOptions& options) {
   const std::string_view url = options.url;
   const bool tls = url.starts_with("https://");
   const auto wrong = [&](const std::string& why) {
-    return Fail(Code::kInvalid, "--prometheus " + options.url + ": " + why);
+    return Fail(Code::kInvalid, options.named + " " + options.url + ": " + why);
   };
   if (!tls && !url.starts_with("http://")) return wrong("must begin with http:// or https://");
   const auto host = url.substr(tls ? 8 : 7);
@@ -118,7 +120,14 @@ Status CheckUrl(const PrometheusOptions& options) {
 
 }  // namespace
 
-Result<RangeAnswer> ParseRangeAnswer(std::string_view body) {
+std::string_view MatrixAnswer::Series::Label(std::string_view name) const {
+  for (const auto& [label, value] : labels) {
+    if (label == name) return value;
+  }
+  return {};
+}
+
+Result<MatrixAnswer> ParseMatrixAnswer(std::string_view body) {
   const auto document = kube::JsonDocument::Parse(body);
   if (!document) return Fail(Code::kInvalid, "the answer is not JSON, so this is no Prometheus");
   const auto root = document->root();
@@ -128,20 +137,22 @@ Result<RangeAnswer> ParseRangeAnswer(std::string_view body) {
   if (root.FindString({"data", "resultType"}) != "matrix") {
     return Fail(Code::kInvalid, "the answer is no range of values (resultType matrix)");
   }
-  RangeAnswer answer;
+  MatrixAnswer answer;
   Status read;
-  int series = 0;
   const auto result = root.At({"data", "result"});
   if (!result || !result->is_array()) return Fail(Code::kInvalid, "the answer has no result");
   result->ForEachItem([&](kube::JsonView one) {
-    if (++series > 1) {
-      read = Fail(Code::kInvalid, "more than one series came where one was asked for");
-      return false;
-    }
     const auto values = one.At({"values"});
     if (!values || !values->is_array()) {
       read = Fail(Code::kInvalid, "a series without values");
       return false;
+    }
+    auto& series = answer.series.emplace_back();
+    if (const auto metric = one.At({"metric"})) {
+      metric->ForEachMember([&](std::string_view name, kube::JsonView value) {
+        if (const auto text = value.FindString({})) series.labels.emplace_back(name, *text);
+        return true;
+      });
     }
     values->ForEachItem([&](kube::JsonView pair) { return (read = AddSample(pair, answer)).has_value(); });
     return read.has_value();
@@ -156,6 +167,17 @@ Result<RangeAnswer> ParseRangeAnswer(std::string_view body) {
   return answer;
 }
 
+Result<RangeAnswer> ParseRangeAnswer(std::string_view body) {
+  auto matrix = ParseMatrixAnswer(body);
+  if (!matrix) return Fail(matrix.error());
+  if (matrix->series.size() > 1) return Fail(Code::kInvalid, kOneSeries);
+  RangeAnswer answer;
+  if (!matrix->series.empty()) answer.samples = std::move(matrix->series.front().samples);
+  answer.masked = matrix->masked;
+  answer.warnings = std::move(matrix->warnings);
+  return answer;
+}
+
 Result<std::unique_ptr<PrometheusClient>> PrometheusClient::Connect(const PrometheusOptions& options,
                                                                     kube::WaitingClock& clock) {
   auto checked = options;
@@ -164,7 +186,7 @@ Result<std::unique_ptr<PrometheusClient>> PrometheusClient::Connect(const Promet
   kube::ClusterConfig config;
   config.server = checked.url;
   config.ca.file = checked.ca_file;
-  config.origin = "the --prometheus flags";
+  config.origin = "the " + checked.named + " flags";
   config.peer = "Prometheus";
   auto transport = kube::MakeCpprestTransport(config);
   if (!transport) return Fail(transport.error());
@@ -180,26 +202,62 @@ PrometheusClient::PrometheusClient(std::unique_ptr<kube::Transport> transport, P
 
 Result<RangeAnswer> PrometheusClient::QueryRange(std::string_view query, Time from, Time to, Seconds step,
                                                  const std::stop_token& stop) {
-  if (step.count() <= 0 || to < from || options_.max_points == 0) {
-    return Fail(Code::kInvalid, "a range must end after it begins, in steps of at least a second");
-  }
   RangeAnswer all;
-  const Millis page = step * static_cast<std::int64_t>(options_.max_points - 1);
-  for (Time begin = from; begin <= to; begin += page + step) {
-    const Time end = std::min(to, begin + page);
-    const auto seconds = [](Time t) { return std::to_string(ToUnixMillis(t) / 1000); };
-    auto answer = Ask("/api/v1/query_range?query=" + Encode(query) + "&start=" + seconds(begin) +
-                          "&end=" + seconds(end) + "&step=" + std::to_string(step.count()),
-                      stop);
-    if (!answer) return Fail(answer.error());
-    all.samples.insert(all.samples.end(), answer->samples.begin(), answer->samples.end());
-    all.masked += answer->masked;
-    for (const auto& warning : answer->warnings) AddWarning(all.warnings, warning);
-  }
+  auto asked = EachPage(query, {from, to, step, options_.max_points}, stop, [&](MatrixAnswer&& page) -> Status {
+    if (page.series.size() > 1) return Fail(Code::kInvalid, "Prometheus " + options_.url + ": " + kOneSeries);
+    for (const auto& series : page.series) {
+      all.samples.insert(all.samples.end(), series.samples.begin(), series.samples.end());
+    }
+    all.masked += page.masked;
+    for (const auto& warning : page.warnings) AddWarning(all.warnings, warning);
+    return {};
+  });
+  if (!asked) return Fail(asked.error());
   return all;
 }
 
-Result<RangeAnswer> PrometheusClient::Ask(const std::string& target, const std::stop_token& stop) {
+Result<MatrixAnswer> PrometheusClient::QuerySeries(std::string_view query, Time from, Time to, Seconds step,
+                                                   std::size_t page_points, const std::stop_token& stop) {
+  MatrixAnswer all;
+  std::map<std::vector<std::pair<std::string, std::string>>, std::size_t> place;
+  const Range range{from, to, step, std::min(page_points, options_.max_points)};
+  auto asked = EachPage(query, range, stop, [&](MatrixAnswer&& page) -> Status {
+    for (auto& series : page.series) {
+      const auto at = place.emplace(series.labels, all.series.size()).first->second;
+      if (at == all.series.size()) {
+        all.series.push_back(std::move(series));
+        continue;
+      }
+      auto& samples = all.series[at].samples;
+      samples.insert(samples.end(), series.samples.begin(), series.samples.end());
+    }
+    all.masked += page.masked;
+    for (const auto& warning : page.warnings) AddWarning(all.warnings, warning);
+    return {};
+  });
+  if (!asked) return Fail(asked.error());
+  return all;
+}
+
+Status PrometheusClient::EachPage(std::string_view query, const Range& range, const std::stop_token& stop,
+                                  const std::function<Status(MatrixAnswer&&)>& take) {
+  if (range.step.count() <= 0 || range.to < range.from || range.points == 0) {
+    return Fail(Code::kInvalid, "a range must end after it begins, in steps of at least a second");
+  }
+  const Millis page = range.step * static_cast<std::int64_t>(range.points - 1);
+  for (Time begin = range.from; begin <= range.to; begin += page + range.step) {
+    const Time end = std::min(range.to, begin + page);
+    const auto seconds = [](Time t) { return std::to_string(ToUnixMillis(t) / 1000); };
+    auto answer = Ask("/api/v1/query_range?query=" + Encode(query) + "&start=" + seconds(begin) +
+                          "&end=" + seconds(end) + "&step=" + std::to_string(range.step.count()),
+                      stop);
+    if (!answer) return Fail(answer.error());
+    if (auto taken = take(std::move(*answer)); !taken) return taken;
+  }
+  return {};
+}
+
+Result<MatrixAnswer> PrometheusClient::Ask(const std::string& target, const std::stop_token& stop) {
   Millis pause = options_.first_retry;
   bool renewed = false;
   for (int tried = 0;; ++tried) {
@@ -208,7 +266,7 @@ Result<RangeAnswer> PrometheusClient::Ask(const std::string& target, const std::
     request.target = target;
     request.timeout = options_.timeout;
     request.stop = stop;
-    request.headers = {{"Accept", "application/json"}, {"User-Agent", "whorl-controller"}};
+    request.headers = {{"Accept", "application/json"}, {"User-Agent", options_.agent}};
     auto token = token_.Get();
     if (!token) return Fail(token.error());
     if (!token->empty()) request.headers.emplace_back("Authorization", "Bearer " + *token);
@@ -219,7 +277,7 @@ Result<RangeAnswer> PrometheusClient::Ask(const std::string& target, const std::
       renewed = true;
       continue;
     }
-    auto answer = response ? Read(*response) : Result<RangeAnswer>(Fail(response.error()));
+    auto answer = response ? Read(*response) : Result<MatrixAnswer>(Fail(response.error()));
     if (answer || !WorthAnotherTry(answer.error()) || tried >= options_.max_retries) return answer;
     Millis wait = std::exchange(pause, std::min(options_.last_retry, pause * 2));
     if (response && response->retry_after) {
@@ -230,7 +288,7 @@ Result<RangeAnswer> PrometheusClient::Ask(const std::string& target, const std::
   }
 }
 
-Result<RangeAnswer> PrometheusClient::Read(const kube::Response& response) const {
+Result<MatrixAnswer> PrometheusClient::Read(const kube::Response& response) const {
   const auto fail = [&](Code code, const std::string& what) {
     return Fail(code, "Prometheus " + options_.url + ": " + what);
   };
@@ -246,7 +304,7 @@ Result<RangeAnswer> PrometheusClient::Read(const kube::Response& response) const
     return fail(Code::kInvalid, "it redirects (" + std::to_string(status) + "); give the address it redirects to");
   }
   if (status == 429) return fail(Code::kUnavailable, "it answered 429: too many requests");
-  auto answer = ParseRangeAnswer(response.body);
+  auto answer = ParseMatrixAnswer(response.body);
   if (answer && status == 200) return answer;
   // Errors of Prometheus' own are JSON with any status; a proxy's are not.
   if (!answer && answer.error().code != Code::kInvalid) return fail(answer.error().code, answer.error().message);
@@ -273,4 +331,4 @@ Status PrometheusClient::AwaitTurn(const std::stop_token& stop) {
   return {};
 }
 
-}  // namespace whorl::controller
+}  // namespace whorl::promql

@@ -1,5 +1,5 @@
 // What the client makes of answers, good and bad; over a transport in memory.
-#include "operator/controller/bootstrap/prometheus.h"
+#include "operator/promql/client.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "tests/fake/fake_api_clock.h"
 #include "tests/fake/temp_dir.h"
 
-namespace whorl::controller {
+namespace whorl::promql {
 namespace {
 
 using ::testing::ElementsAre;
@@ -207,5 +207,23 @@ TEST(Prometheus, StopsWaitingWhenToldTo) {
   EXPECT_TRUE(f.transport->requests.empty());
 }
 
+TEST(PrometheusClient, PutsTheSeriesOfSeveralPagesTogetherByTheirLabels) {
+  const auto page = [](const std::string& a, const std::string& b) {
+    return Answer(
+        200, R"({"status":"success","data":{"resultType":"matrix","result":[{"metric":{"name":"a"},"values":[)" + a +
+                 R"(]},{"metric":{"name":"b","node":"n"},"values":[)" + b + "]}]}}");
+  };
+  Fixture fixture({page(R"([1000,"1"],[1300,"2"])", R"([1000,"NaN"])"), page(R"([1600,"3"])", R"([1600,"4"])")});
+  const auto answer =
+      fixture.client->QuerySeries("x", FromUnixMillis(1'000'000), FromUnixMillis(1'600'000), Seconds{300}, 2);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(fixture.transport->requests.size(), 2u);
+  ASSERT_EQ(answer->series.size(), 2u);
+  EXPECT_EQ(answer->series[0].samples.size(), 3u);
+  EXPECT_EQ(answer->series[1].Label("node"), "n");
+  EXPECT_EQ(answer->series[1].Label("namespace"), "");
+  EXPECT_EQ(answer->masked, 1u);
+}
+
 }  // namespace
-}  // namespace whorl::controller
+}  // namespace whorl::promql

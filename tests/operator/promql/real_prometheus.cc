@@ -1,4 +1,4 @@
-#include "tests/operator/controller/bootstrap/real_prometheus.h"
+#include "tests/operator/promql/real_prometheus.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
