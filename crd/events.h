@@ -30,8 +30,9 @@ enum class EventReason : std::uint8_t {
   kBaselineAccepted,
   kInvalidBaselineRequest,
   kLedgerSetAside,
+  kFloorsDoNotFit,
 };
-inline constexpr std::size_t kEventReasonCount = 21;
+inline constexpr std::size_t kEventReasonCount = 22;
 
 struct EventInfo {
   EventReason reason;
@@ -137,6 +138,12 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "loans are not touched.",
      "Nothing to repair. Find out who writes to it: `kubectl get npart NODE -o yaml --show-managed-fields`; its status "
      "belongs to whorl-controller alone."},
+    {EventReason::kFloorsDoNotFit, "FloorsDoNotFit", true, "Partition",
+     "On a NodePartition. The floors of the VMs in enforce mode need more than may be partitioned on the node. The "
+     "message names the VMs whose floor was lowered, by how much; the lowest priority class gives way first, requests "
+     "last. The condition FloorsFit is False while it lasts.",
+     "Move a VM away, lower floorPercent or reserve in its PartitionPolicy, or raise capacity. A VM with a higher "
+     "priorityClassName gives way later."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

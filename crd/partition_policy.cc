@@ -112,6 +112,13 @@ CpuPolicy ReadCpu(SpecReader& spec) {
   cpu.margin = fraction("resources.cpu.marginPercent");
   cpu.deviation_factor = fraction("resources.cpu.deviationFactorPercent");
   cpu.max_bonus = fraction("resources.cpu.maxBonusPercent");
+  cpu.bonus_credit = Seconds{spec.Number("resources.cpu.bonusCreditSeconds")};
+  cpu.least_loan = MilliCores{spec.Number("resources.cpu.leastLoanMillicores")};
+  cpu.weight_per_vcpu = MilliCores{spec.Number("resources.cpu.weightPerVcpuMillicores")};
+  cpu.recall_use = fraction("resources.cpu.recallUsePercent");
+  cpu.recall_delay_ms_per_s = static_cast<std::int32_t>(spec.Number("resources.cpu.recallDelayMillisPerSecond"));
+  cpu.recall_for = Millis{spec.Number("resources.cpu.recallForMillis")};
+  cpu.flapping = static_cast<int>(spec.Number("resources.cpu.flappingReversals"));
   return cpu;
 }
 
@@ -142,9 +149,7 @@ Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object) {
   policy.engine.cpu = ReadCpu(spec);
   if (const auto capacity = spec.OptionalNumber("capacity.cpuMillicores")) policy.cpu_capacity = MilliCores{*capacity};
   policy.lease = Seconds{spec.Number("leaseSeconds")};
-  if (spec.Number("resources.cpu.maxBonusPercent") + 100 > spec.Number("resources.cpu.ceilingPercent")) {
-    spec.Note("spec.resources.cpu.maxBonusPercent must be no more than ceilingPercent minus 100");
-  }
+  if (const auto checked = Check(policy.engine); !checked) spec.Note("spec." + checked.error().message);
   if (spec.error()) return Fail(spec.error()->In(place));
   return policy;
 }

@@ -34,22 +34,29 @@ struct PolicyNumber {
   std::int64_t maximum;
   std::optional<std::int64_t> standard = {};  // taken when absent; nullopt = stays absent
 };
-inline constexpr std::array<PolicyNumber, 15> kPolicyNumbers{{
+inline constexpr std::array<PolicyNumber, 22> kPolicyNumbers{{
     {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
     {"falseEpisodesPerWeek", 1, 168, 1},
     {"learningSamples", 30, 604'800, 200},
     {"learningSeconds", 10, 2'592'000, 3600},
     {"leaseSeconds", 5, 300, 30},
     {"reserve.cpuMillicores", 0, 1'000'000'000, 0},
+    {"resources.cpu.bonusCreditSeconds", 1, 86'400, 600},
     {"resources.cpu.ceilingPercent", 100, 10'000, 400},
     {"resources.cpu.demandQuantilePercent", 50, 99, 95},
     {"resources.cpu.deviationFactorPercent", 0, 100, 50},
+    {"resources.cpu.flappingReversals", 2, 1000, 8},
     {"resources.cpu.floorPercent", 0, 100, 50},
+    {"resources.cpu.leastLoanMillicores", 10, 1'000'000'000, 20},
     {"resources.cpu.lendablePercent", 0, 100, 80},
     {"resources.cpu.marginPercent", 0, 300, 15},
     {"resources.cpu.maxBonusPercent", 0, 400, 50},
     {"resources.cpu.quantumSeconds", 1, 3600, 10},
+    {"resources.cpu.recallDelayMillisPerSecond", 10, 1000, 250},
+    {"resources.cpu.recallForMillis", 250, 750, 250},
+    {"resources.cpu.recallUsePercent", 50, 100, 90},
     {"resources.cpu.stepMillicores", 10, 1'000'000'000, 1000},
+    {"resources.cpu.weightPerVcpuMillicores", 1, 1'000'000, 100},
 }};
 
 // Reads a stored object. What the API server would have defaulted is defaulted

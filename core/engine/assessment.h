@@ -98,6 +98,7 @@ struct Assessment {
   std::optional<MilliCores> cpu_now;        // demand: last second's use
   std::optional<MilliCores> cpu_predicted;  // policy's quantile, margin not included
   MilliCores cpu_base{};                    // base share, enforce only
+  MilliCores cpu_floor_cut{};               // by how much its floor was lowered, because the floors do not fit
   MilliCores cpu_entitlement{};
   MilliCores cpu_lent{};
   MilliCores cpu_borrowed{};

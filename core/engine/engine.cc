@@ -18,18 +18,8 @@ namespace {
 constexpr Millis kBlindAfter{5000};
 // No counter of a running QEMU stands still for so many samples.
 constexpr std::uint16_t kFrozenAfter = 10;
-// Lender's use of what it has left from which the agent takes a loan back, and
-// how long its vCPUs may wait; both for one look at 4 Hz.
-constexpr double kRecallPart = 0.9;
+// A lender that uses less than this is not asking for anything back.
 constexpr std::int64_t kLeastRecallUse = 20;
-constexpr std::int32_t kRecallDelay = 250;  // ms/s
-constexpr Millis kRecallFor{250};
-// Without a request a VM weighs as KubeVirt would have requested for it: a
-// tenth of a core per vCPU.
-constexpr double kWeightPerVcpu = 100;
-// A full bonus lasts this long on empty credits; what is boosted again and
-// again therefore fades.
-constexpr double kBonusSeconds = 600;
 // A thousand cores lent for three years.
 constexpr std::int64_t kMostCredits = 100'000'000'000'000'000;
 constexpr std::uint64_t kLargestLoan = std::uint64_t{1} << 62;
@@ -71,6 +61,7 @@ Status Check(const VmSpec& spec) {
   if (spec.cpu_request && spec.cpu_limit && *spec.cpu_limit < *spec.cpu_request) {
     return bad("CPU limit must not be below the request");
   }
+  if (auto policy = Check(spec.policy); !policy) return bad(policy.error().message);
   return {};
 }
 
@@ -545,7 +536,7 @@ void Engine::State::ChooseMembers() {
   for (const auto& [id, slot] : slots) {
     Enrolment& e = enrolments[slot];
     Assessment& a = Of(slot);
-    a.cpu_base = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
+    a.cpu_base = a.cpu_floor_cut = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
     a.guard = {};
     if (Enforceable(e.spec)) {
       enforced.push_back(slot);
@@ -573,7 +564,8 @@ void Engine::State::DescribeMembers(Time now) {
     m.id = e.spec.id;
     m.vm = slot;
     m.request = e.spec.cpu_request ? Count(*e.spec.cpu_request) : 0;
-    m.weight = m.request > 0 ? static_cast<double>(m.request) : kWeightPerVcpu * e.spec.vcpus;
+    m.weight = m.request > 0 ? static_cast<double>(m.request)
+                             : static_cast<double>(Count(policy.weight_per_vcpu) * e.spec.vcpus);
     if (e.spec.cpu_limit) m.limit = Count(*e.spec.cpu_limit);
     m.floor_fraction = policy.floor_fraction;
     m.ceiling_fraction = policy.ceiling_fraction;
@@ -581,6 +573,8 @@ void Engine::State::DescribeMembers(Time now) {
     m.deviation_factor = policy.deviation_factor;
     m.max_bonus = policy.max_bonus;
     m.quantum_ms = std::chrono::duration_cast<Millis>(policy.quantum).count();
+    m.least_loan = Count(policy.least_loan);
+    m.priority_class = e.spec.priority_class;
     if (a.cpu_predicted && !Blind(slot, now)) {
       m.need =
           static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
@@ -591,7 +585,7 @@ void Engine::State::DescribeMembers(Time now) {
     }
     const bool hold = e.spec.policy.pause == Pause::kHold;
     m.may_renew = !hold;
-    m.may_borrow = !hold && e.meter.reversals() < guard::kFlapping;
+    m.may_borrow = !hold && e.meter.reversals() < policy.flapping;
     if (e.allocation) m.raise_to = Count(*e.allocation + policy.step);
     members.push_back(m);
     weight_sum += m.weight;
@@ -599,7 +593,8 @@ void Engine::State::DescribeMembers(Time now) {
   bonus_credit.clear();
   for (const partition::Member& m : members) {
     const double base = static_cast<double>(Count(*capacity)) * m.weight / weight_sum;
-    bonus_credit.push_back(ledger.BonusCredit(m.vm, m.max_bonus * base * kBonusSeconds * 1000.0));
+    const auto lasts = static_cast<double>(enrolments[m.vm].spec.policy.cpu.bonus_credit.count()) * 1000.0;
+    bonus_credit.push_back(ledger.BonusCredit(m.vm, m.max_bonus * base * lasts));
   }
 }
 
@@ -615,7 +610,7 @@ void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
     ledger.CloseAll(now_ms);
     for (const std::uint32_t slot : enforced) {
       Assessment& a = Of(slot);
-      a.cpu_base = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
+      a.cpu_base = a.cpu_floor_cut = a.cpu_entitlement = a.cpu_lent = a.cpu_borrowed = a.cpu_allocation = MilliCores{};
       a.guard = {};
       enrolments[slot].allocation.reset();
     }
@@ -647,6 +642,7 @@ void Engine::State::Direct(Time now) {
     situation.step = e.spec.policy.cpu.step;
     situation.room = MilliCores{room};
     situation.reversals = e.meter.reversals();
+    situation.flapping = e.spec.policy.cpu.flapping;
     situation.allocation = MilliCores{share.allocation()};
     const guard::Ruling ruling = guard::Rule(situation);
 
@@ -654,6 +650,7 @@ void Engine::State::Direct(Time now) {
     a.guard = {ruling.reason, ruling.message};
     a.cpu_base = MilliCores{share.base};
     a.cpu_entitlement = MilliCores{share.entitlement};
+    a.cpu_floor_cut = MilliCores{share.floor_cut};
     a.cpu_lent = MilliCores{share.lent};
     a.cpu_borrowed = MilliCores{share.borrowed};
     a.cpu_allocation = ruling.allocation.value_or(MilliCores{});
@@ -698,11 +695,12 @@ void Engine::State::WriteLoans() {
   for (const partition::OpenLoan& open : ledger.loans()) {
     const Assessment& lender = Of(open.lender);
     const std::int64_t left = Count(lender.cpu_entitlement) - Count(lender.cpu_lent);
+    const CpuPolicy& policy = enrolments[open.lender].spec.policy.cpu;
+    const auto use = static_cast<std::int64_t>(policy.recall_use * static_cast<double>(left));
     Loan loan = written(open);
-    loan.recall.use_above =
-        MilliCores{std::max(static_cast<std::int64_t>(kRecallPart * static_cast<double>(left)), kLeastRecallUse)};
-    loan.recall.delay_above_ms_per_s = kRecallDelay;
-    loan.recall.for_at_least = kRecallFor;
+    loan.recall.use_above = MilliCores{std::max(use, kLeastRecallUse)};
+    loan.recall.delay_above_ms_per_s = policy.recall_delay_ms_per_s;
+    loan.recall.for_at_least = policy.recall_for;
     plan.loans.push_back(loan);
   }
   for (Assessment& a : assessments) a.cpu_credits = ledger.credits(Slot(a.vm));

@@ -31,6 +31,7 @@ struct VmSpec {
   std::optional<MilliCores> cpu_limit;    // set by the user; nullopt = none
   std::uint32_t cpu_shares_found = 2;     // pod cgroup before us, v1 scale
   bool dedicated_cpus = false;            // never partitioned
+  std::int32_t priority_class = 0;        // of the pod; where floors do not fit, the lower give way first
 };
 
 // How much the controller may do in this tick. kRenewOnly: past its leader
@@ -74,7 +75,8 @@ class Engine {
   // everything not enrolled. nullopt: unknown, nothing is planned.
   void SetCpuCapacity(std::optional<MilliCores> capacity);
 
-  // kInvalid when the spec contradicts itself (vcpus <= 0, limit < request, empty or duplicate id).
+  // kInvalid when the spec or its policy contradicts itself (vcpus <= 0, limit < request, empty or duplicate id,
+  // Check).
   Result<VmHandle> Enrol(const VmSpec& spec);
   // New mode, policy, requests or limits; learning is kept. kNotFound for a stale handle.
   Status Update(VmHandle vm, const VmSpec& spec);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/base/units.h"
 
@@ -24,6 +25,19 @@ struct CpuPolicy {
   double margin = 0.15;            // on predicted demand
   double deviation_factor = 0.5;   // adjustment_factor of the bonus
   double max_bonus = 0.5;          // k: bonus <= k * base
+  // A full bonus lasts this long on empty credits; what is boosted again and
+  // again therefore fades.
+  Seconds bonus_credit{600};
+  MilliCores least_loan{20};  // smaller ones are not worth two writes on the node
+  // Without a request a VM weighs as KubeVirt would have requested for it: a
+  // tenth of a core per vCPU.
+  MilliCores weight_per_vcpu{100};
+  // When the agent takes a loan back by itself: the lender's use of what it has
+  // left, or how long its vCPUs wait, for so long.
+  double recall_use = 0.9;
+  std::int32_t recall_delay_ms_per_s = 250;
+  Millis recall_for{250};
+  int flapping = 8;  // reversals a minute from which an allocation no longer rises
 };
 
 struct Policy {
@@ -36,5 +50,9 @@ struct Policy {
   MilliCores reserve{0};                 // kept out of the partition, per node
   CpuPolicy cpu;
 };
+
+// What contradicts itself or is no number is refused: kInvalid, with the name
+// of the PartitionPolicy's field and what it must be.
+Status Check(const Policy& policy);
 
 }  // namespace whorl

@@ -37,7 +37,7 @@ std::optional<Finding> StepTooLarge(const Situation& s) {
 }
 
 std::optional<Finding> Flapping(const Situation& s) {
-  if (s.reversals < kFlapping || !s.previous || s.allocation <= *s.previous) return std::nullopt;
+  if (s.reversals < s.flapping || !s.previous || s.allocation <= *s.previous) return std::nullopt;
   const MilliCores allowed = std::max(*s.previous, s.request);
   if (s.allocation <= allowed) return std::nullopt;
   return Finding{"Flapping", "the allocation changed direction too often in the last minute; not rising for now",

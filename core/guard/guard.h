@@ -19,6 +19,7 @@ struct Situation {
   MilliCores step{};
   MilliCores room{};        // capacity that no other directive holds
   int reversals = 0;        // changes of direction in the last minute
+  int flapping = 8;         // so many are too many
   MilliCores allocation{};  // wanted; checks may lower it
 };
 
@@ -32,9 +33,6 @@ struct Ruling {
 // The order of the checks is the policy. A check may accept, trim downwards or
 // refuse; nothing ever raises an allocation.
 Ruling Rule(Situation situation);
-
-// From this many reversals a minute on, an allocation no longer rises.
-inline constexpr int kFlapping = 8;
 
 // Counts how often a VM's allocation changes direction. Plain data.
 class ReversalMeter {

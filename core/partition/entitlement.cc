@@ -111,6 +111,7 @@ bool Entitlements::LowerFloors(std::span<const Member> members, std::int64_t cap
       shares[i].floor -= cut;
       if (SetAside(shares[i])) shares[i].ceiling = shares[i].floor;
       shares[i].floor_scaled = true;
+      shares[i].floor_cut += cut;
       sum -= cut;
     }
   };
@@ -147,6 +148,7 @@ Division Entitlements::Compute(std::span<const Member> members, std::span<const 
       const auto fault = FaultOf(members[i]);
       shares[i] = Share{};
       shares[i].floor_scaled = true;
+      shares[i].floor_cut = std::max(SoundRequest(members[i]), kLeastFloor);
       if (fault) shares[i].refused = fault->field;
     }
     return Division::kNoCapacity;

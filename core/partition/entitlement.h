@@ -29,6 +29,7 @@ struct Member {
   double deviation_factor = 0;
   double max_bonus = 0;
   std::int64_t quantum_ms = 10'000;
+  std::int64_t least_loan = 20;      // smaller ones are not worth two writes on the node
   std::optional<std::int64_t> need;  // predicted demand with its margin; nullopt = unknown
   double priority = 0;               // 0..1, from the deviation
   std::int32_t priority_class = 0;   // where floors do not fit, lower classes give way first
@@ -55,7 +56,8 @@ struct Share {
   std::int64_t entitlement = 0;
   std::int64_t lent = 0;
   std::int64_t borrowed = 0;
-  bool floor_scaled = false;  // the floors do not fit; this one was lowered
+  bool floor_scaled = false;   // the floors do not fit; this one was lowered
+  std::int64_t floor_cut = 0;  // by so much
   // The field for which Check refuses the member; empty = none. Such a VM neither
   // lends nor borrows. With a bad need it keeps its entitlement; with any other
   // bad field it is set aside with its request, as far as that is an amount.

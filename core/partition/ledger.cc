@@ -49,7 +49,9 @@ void Ledger::FindPositions(std::span<const Member> members) {
     account.position = -1;
     account.bonus = 0;
   }
+  least_ = 1;
   for (std::size_t i = 0; i < members.size(); ++i) {
+    least_ = std::max(least_, members[i].least_loan);
     accounts_[members[i].vm].position = static_cast<std::int32_t>(i);
     accounts_[members[i].vm].quantum_ms = members[i].quantum_ms;
   }
@@ -160,8 +162,8 @@ LoanOutcome Ledger::WhyEnded(const OpenLoan& loan, std::span<const Member> membe
   const auto lender = static_cast<std::size_t>(accounts_[loan.lender].position);
   const auto borrower = static_cast<std::size_t>(accounts_[loan.borrower].position);
   if (!members[lender].need || !members[borrower].need) return LoanOutcome::kBlind;
-  if (supply_[lender] - out_[lender] < kLeastLoan) return LoanOutcome::kReclaimed;
-  return asked_[borrower] - held_[borrower] < kLeastLoan ? LoanOutcome::kReturned : LoanOutcome::kOutranked;
+  if (supply_[lender] - out_[lender] < least_) return LoanOutcome::kReclaimed;
+  return asked_[borrower] - held_[borrower] < least_ ? LoanOutcome::kReturned : LoanOutcome::kOutranked;
 }
 
 // Open loans first, oldest first: a loan that both sides still agree on keeps
@@ -185,7 +187,7 @@ void Ledger::KeepLoans(std::span<const Member> members, std::int64_t now_ms) {
     const bool renewable = members[lender].may_renew && members[borrower].may_renew;
     const std::int64_t worth =
         std::min({loan.amount, supply_[lender] - out_[lender], want_[borrower] - held_[borrower]});
-    if (worth < kLeastLoan) {
+    if (worth < least_) {
       End(loan, WhyEnded(loan, members), now_ms);
       continue;
     }
@@ -201,10 +203,10 @@ void Ledger::KeepLoans(std::span<const Member> members, std::int64_t now_ms) {
 
 void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
   bool unmet = false;
-  for (const std::uint32_t i : borrowers_) unmet |= want_[i] - held_[i] >= kLeastLoan;
+  for (const std::uint32_t i : borrowers_) unmet |= want_[i] - held_[i] >= least_;
   if (!unmet) return;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    if (supply_[i] - out_[i] >= kLeastLoan && members[i].may_renew) lenders_.push_back(static_cast<std::uint32_t>(i));
+    if (supply_[i] - out_[i] >= least_ && members[i].may_renew) lenders_.push_back(static_cast<std::uint32_t>(i));
   }
   std::sort(lenders_.begin(), lenders_.end(), [&](std::uint32_t a, std::uint32_t b) {
     const std::int64_t ca = accounts_[members[a].vm].credits, cb = accounts_[members[b].vm].credits;
@@ -217,8 +219,8 @@ void Ledger::OpenLoans(std::span<const Member> members, std::int64_t now_ms) {
   for (const std::uint32_t borrower : borrowers_) {
     // Replacing a loan that its lender shrank is opening one, too.
     if (!members[borrower].may_borrow) continue;
-    while (want_[borrower] - held_[borrower] >= kLeastLoan) {
-      while (next < lenders_.size() && supply_[lenders_[next]] - out_[lenders_[next]] < kLeastLoan) ++next;
+    while (want_[borrower] - held_[borrower] >= least_) {
+      while (next < lenders_.size() && supply_[lenders_[next]] - out_[lenders_[next]] < least_) ++next;
       if (next == lenders_.size()) return;
       const std::uint32_t lender = lenders_[next];
       const std::int64_t amount = std::min(want_[borrower] - held_[borrower], supply_[lender] - out_[lender]);

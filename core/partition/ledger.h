@@ -31,9 +31,6 @@ struct EndedLoan {
   LoanOutcome outcome = LoanOutcome::kReturned;
 };
 
-// Loans smaller than this are not worth two writes on the node.
-inline constexpr std::int64_t kLeastLoan = 20;
-
 // Who lends what to whom, and what each has earned by it. Credits are amount x
 // time (millicore-milliseconds) and sum to zero with the house account, which
 // keeps the balance of members that left. Borrowers with the most credits are
@@ -120,6 +117,7 @@ class Ledger {
   std::vector<std::int64_t> asked_;                       // want before it was cut to what is offered
   std::vector<LoanReason> reason_;                        // by position of the borrower
   std::vector<std::uint32_t> borrowers_, lenders_;
+  std::int64_t least_ = 0;  // loan: the largest any member asks for
 };
 
 }  // namespace whorl::partition

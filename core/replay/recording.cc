@@ -49,6 +49,7 @@ struct SpecValues {
   std::optional<MilliCores> cpu_request, cpu_limit;
   std::int32_t vcpus = 1;
   std::uint32_t cpu_shares_found = 2;
+  std::int32_t priority_class = 0;
   Mode mode = Mode::kObserve;
   bool dedicated_cpus = false;
 };
@@ -136,7 +137,7 @@ class Reader {
 
 void WriteSpec(Writer& write, const VmSpec& spec) {
   write.Text(spec.id)(SpecValues{spec.policy, spec.cpu_request, spec.cpu_limit, spec.vcpus, spec.cpu_shares_found,
-                                 spec.mode, spec.dedicated_cpus});
+                                 spec.priority_class, spec.mode, spec.dedicated_cpus});
 }
 void ReadSpec(Reader& read, VmSpec& spec) {
   SpecValues v;
@@ -146,6 +147,7 @@ void ReadSpec(Reader& read, VmSpec& spec) {
   spec.cpu_limit = v.cpu_limit;
   spec.vcpus = v.vcpus;
   spec.cpu_shares_found = v.cpu_shares_found;
+  spec.priority_class = v.priority_class;
   spec.mode = v.mode;
   spec.dedicated_cpus = v.dedicated_cpus;
 }

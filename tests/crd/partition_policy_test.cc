@@ -55,6 +55,13 @@ TEST(PartitionPolicy, ThatSaysNothingIsTheEnginesOwnDefault) {
   EXPECT_DOUBLE_EQ(policy->engine.cpu.margin, standard.cpu.margin);
   EXPECT_DOUBLE_EQ(policy->engine.cpu.deviation_factor, standard.cpu.deviation_factor);
   EXPECT_DOUBLE_EQ(policy->engine.cpu.max_bonus, standard.cpu.max_bonus);
+  EXPECT_EQ(policy->engine.cpu.bonus_credit, standard.cpu.bonus_credit);
+  EXPECT_EQ(policy->engine.cpu.least_loan, standard.cpu.least_loan);
+  EXPECT_EQ(policy->engine.cpu.weight_per_vcpu, standard.cpu.weight_per_vcpu);
+  EXPECT_DOUBLE_EQ(policy->engine.cpu.recall_use, standard.cpu.recall_use);
+  EXPECT_EQ(policy->engine.cpu.recall_delay_ms_per_s, standard.cpu.recall_delay_ms_per_s);
+  EXPECT_EQ(policy->engine.cpu.recall_for, standard.cpu.recall_for);
+  EXPECT_EQ(policy->engine.cpu.flapping, standard.cpu.flapping);
   EXPECT_EQ(policy->cpu_capacity, std::nullopt);
   EXPECT_EQ(policy->lease, Seconds{30});
   EXPECT_EQ(policy->name, "gold");
@@ -68,7 +75,9 @@ TEST(PartitionPolicy, TakesEveryFieldToItsPlace) {
     "leaseSeconds": 20, "reserve": {"cpuMillicores": 200}, "capacity": {"cpuMillicores": 1200},
     "resources": {"cpu": {"partition": "Hard", "floorPercent": 40, "ceilingPercent": 300, "lendablePercent": 70,
       "stepMillicores": 250, "quantumSeconds": 5, "demandQuantilePercent": 90, "marginPercent": 20,
-      "deviationFactorPercent": 30, "maxBonusPercent": 60}}})")));
+      "deviationFactorPercent": 30, "maxBonusPercent": 60, "bonusCreditSeconds": 60,
+      "leastLoanMillicores": 50, "weightPerVcpuMillicores": 200, "recallUsePercent": 80,
+      "recallDelayMillisPerSecond": 100, "recallForMillis": 500, "flappingReversals": 4}}})")));
   ASSERT_TRUE(policy) << policy.error().message;
   EXPECT_EQ(policy->engine.max_mode, Mode::kEnforce);
   EXPECT_EQ(policy->engine.pause, Pause::kHold);
@@ -88,6 +97,13 @@ TEST(PartitionPolicy, TakesEveryFieldToItsPlace) {
   EXPECT_DOUBLE_EQ(policy->engine.cpu.margin, 0.2);
   EXPECT_DOUBLE_EQ(policy->engine.cpu.deviation_factor, 0.3);
   EXPECT_DOUBLE_EQ(policy->engine.cpu.max_bonus, 0.6);
+  EXPECT_EQ(policy->engine.cpu.bonus_credit, Seconds{60});
+  EXPECT_EQ(policy->engine.cpu.least_loan, MilliCores{50});
+  EXPECT_EQ(policy->engine.cpu.weight_per_vcpu, MilliCores{200});
+  EXPECT_DOUBLE_EQ(policy->engine.cpu.recall_use, 0.8);
+  EXPECT_EQ(policy->engine.cpu.recall_delay_ms_per_s, 100);
+  EXPECT_EQ(policy->engine.cpu.recall_for, Millis{500});
+  EXPECT_EQ(policy->engine.cpu.flapping, 4);
 }
 
 TEST(PartitionPolicy, HasTheBoundsAndDefaultsOfItsYaml) {
@@ -135,7 +151,8 @@ TEST(PartitionPolicy, RefusesANumberOutsideItsBoundsAndSaysThem) {
                         HasSubstr("must be a whole number from " + std::to_string(number.minimum) + " to " +
                                   std::to_string(number.maximum))));
     }
-    if (path != "resources.cpu.maxBonusPercent") {  // its maximum needs a ceiling to match
+    // Their maximum needs another field to match.
+    if (path != "resources.cpu.maxBonusPercent" && path != "resources.cpu.leastLoanMillicores") {
       EXPECT_EQ(ErrorOf(Object(Nested(path, number.maximum))), "accepted");
     }
   }
@@ -169,6 +186,14 @@ TEST(PartitionPolicy, RefusesABonusAboveTheCeiling) {
   };
   EXPECT_EQ(ErrorOf(spec(150, 50)), "accepted");
   EXPECT_THAT(ErrorOf(spec(150, 51)), HasSubstr("must be no more than ceilingPercent minus 100"));
+}
+
+TEST(PartitionPolicy, RefusesALeastLoanAboveTheStep) {
+  const auto spec = [](int step, int least) {
+    return Object({{"resources", {{"cpu", {{"stepMillicores", step}, {"leastLoanMillicores", least}}}}}});
+  };
+  EXPECT_EQ(ErrorOf(spec(50, 50)), "accepted");
+  EXPECT_THAT(ErrorOf(spec(50, 51)), HasSubstr("spec.resources.cpu.leastLoanMillicores must be no more than step"));
 }
 
 TEST(PartitionPolicy, ExamplesAreAccepted) {

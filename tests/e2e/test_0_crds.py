@@ -44,6 +44,7 @@ def test_a_policy_that_says_nothing_only_observes():
         ({"learningSeconds": 9}, "should be greater than or equal to 10"),
         ({"learningSeconds": "1h"}, "must be of type integer"),
         ({"resources": {"cpu": {"maxBonusPercent": 301}}}, "must be no more than ceilingPercent minus 100"),
+        ({"resources": {"cpu": {"leastLoanMillicores": 1001}}}, "must be no more than stepMillicores"),
         ({"maxmode": "Enforce"}, 'unknown field "spec.maxmode"'),
     ],
 )

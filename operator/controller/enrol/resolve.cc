@@ -89,6 +89,7 @@ class Resolver {
     // one's limit: what is asked for must never be undercut.
     if (e.limit && e.request && Count(*e.limit) < Count(*e.request)) e.limit = e.request;
     e.dedicated_cpus = vmi->dedicated_cpus;
+    e.priority_class = pod->priority;
     row.enrolment = std::move(e);
   }
 

@@ -45,6 +45,7 @@ struct Enrolment {
   std::optional<MilliCores> request;
   std::optional<MilliCores> limit;
   bool dedicated_cpus = false;
+  std::int32_t priority_class = 0;  // of the pod; where floors do not fit, the lower give way first
   bool operator==(const Enrolment&) const = default;
 };
 

@@ -104,6 +104,7 @@ VmSpec NodeSession::SpecOf(const Vm& vm) const {
   spec.cpu_request = e.request;
   spec.cpu_limit = e.limit;
   spec.dedicated_cpus = e.dedicated_cpus;
+  spec.priority_class = e.priority_class;
   if (vm.found.has_shares()) spec.cpu_shares_found = vm.found.shares();
   return spec;
 }
@@ -387,6 +388,7 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);
   Assess(now);
+  FollowFloors(now);
   for (auto& [uid, vm] : vms_) {
     if (vm.handle && ++vm.ticks % kBankEvery == 0) Bank(vm, now);
   }
@@ -511,12 +513,7 @@ void NodeSession::TakeOver(const crd::NodePartitionRecord& stored, Time now) {
   auto taken = stored.trouble.empty() ? engine_.RestoreLedger(record) : Fail(Code::kCorrupt, stored.trouble);
   if (!taken) {
     static_cast<void>(engine_.RestoreLedger(blank));
-    Happening h;
-    h.subject = Subject{std::string(crd::kApiVersion), std::string(crd::kNodePartition.kind), {}, node_, stored.uid};
-    h.reason = crd::EventReason::kLedgerSetAside;
-    h.note = LedgerSetAsideNote(node_, taken.error().message);
-    h.at = now;
-    happenings_.push_back(std::move(h));
+    TellOfNode(crd::EventReason::kLedgerSetAside, LedgerSetAsideNote(node_, taken.error().message), now);
   }
   report_.closed = stored.closed_loans;
   if (report_.closed.size() > crd::kMostClosedLoans) report_.closed.resize(crd::kMostClosedLoans);
@@ -536,6 +533,20 @@ void NodeSession::TakeOver(const crd::NodePartitionRecord& stored, Time now) {
               .outcome = std::string(NameOf(LoanOutcome::kHandedOver)),
               .message = std::string(SentenceOf(LoanOutcome::kHandedOver))});
   }
+}
+
+// Told when it begins; while it lasts, the condition FloorsFit says so.
+void NodeSession::FollowFloors(Time now) {
+  std::vector<LoweredFloor> lowered;
+  for (const auto& [uid, vm] : vms_) {
+    const MilliCores cut = vm.handle ? vm.report.assessment.cpu_floor_cut : MilliCores{0};
+    if (Count(cut) > 0) lowered.push_back({vm.row.enrolment->priority_class, vm.row.subject.Text(), cut});
+  }
+  std::sort(lowered.begin(), lowered.end());
+  const bool fitted = report_.floors_trouble.empty();
+  report_.floors_trouble =
+      lowered.empty() ? std::string() : FloorsText(lowered, report_.capacity.value_or(MilliCores{0}));
+  if (fitted && !lowered.empty()) TellOfNode(crd::EventReason::kFloorsDoNotFit, report_.floors_trouble, now);
 }
 
 void NodeSession::Assess(Time now) {
@@ -744,17 +755,21 @@ void NodeSession::Tell(const Vm& vm, crd::EventReason reason, std::string note, 
   happenings_.push_back(std::move(h));
 }
 
+void NodeSession::TellOfNode(crd::EventReason reason, std::string note, Time at) {
+  Happening h;
+  h.subject = Subject{std::string(crd::kApiVersion), std::string(crd::kNodePartition.kind), {}, node_, {}};
+  h.reason = reason;
+  h.note = std::move(note);
+  h.at = at;
+  happenings_.push_back(std::move(h));
+}
+
 std::vector<Happening> NodeSession::TakeHappenings() { return std::exchange(happenings_, {}); }
 
 void NodeSession::PutReport(Time now) {
   report_.at = now;
   report_.vms.clear();
-  std::int64_t floors = 0;
-  for (const auto& [uid, vm] : vms_) {
-    report_.vms.push_back(vm.report);
-    if (MayBeHeld(vm.row)) floors += Count(vm.row.enrolment->request.value_or(MilliCores{0}));
-  }
-  report_.floors_fit = !report_.capacity || floors <= Count(*report_.capacity);
+  for (const auto& [uid, vm] : vms_) report_.vms.push_back(vm.report);
   std::sort(report_.vms.begin(), report_.vms.end(),
             [](const VmReport& a, const VmReport& b) { return a.resolution.subject < b.resolution.subject; });
 }

@@ -126,6 +126,8 @@ class NodeSession {
   void JoinCohorts();
   void CollectLoans(const Plan& plan);
   void Remember(crd::ClosedLoan loan);
+  void FollowFloors(Time now);
+  void TellOfNode(crd::EventReason reason, std::string note, Time at);
   void TellMoves(Vm& vm, bool soft, Time now);
   void Restored(Vm& vm, std::string_view why, Time now);
   void Refused(Vm& vm, const std::string& reason, const std::string& message, Time now);

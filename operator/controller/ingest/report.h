@@ -81,8 +81,8 @@ struct NodeReport {
   MilliCores reserved{0};
   MilliCores others{0};
   std::optional<MilliCores> capacity;
-  bool floors_fit = true;
-  std::vector<VmReport> vms;  // ordered by subject
+  std::string floors_trouble;  // which VMs' floors were lowered and what to do; empty: all fit
+  std::vector<VmReport> vms;   // ordered by subject
   std::vector<LoanReport> loans;
   std::vector<crd::ClosedLoan> closed;  // the latest first, at most crd::kMostClosedLoans
 };

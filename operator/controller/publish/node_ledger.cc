@@ -120,10 +120,9 @@ crd::NodePartitionStatus ToNodePartition(const NodeReport& node, const std::stri
   const auto connected = node.connected ? Make(crd::kAgentConnected, true, "Streaming", "a frame arrives each second")
                                         : Make(crd::kAgentConnected, false, "NotConnected", node.trouble);
   const auto floors =
-      node.floors_fit ? Make(crd::kFloorsFit, true, "Fits", "the requests of all VMs in enforce mode fit the capacity")
-                      : Make(crd::kFloorsFit, false, "RequestsAboveCapacity",
-                             "the VMs in enforce mode request more CPU than may be partitioned; each gets a part in "
-                             "proportion. Lower reserve, raise capacity, or move a VM away");
+      node.floors_trouble.empty()
+          ? Make(crd::kFloorsFit, true, "Fits", "the floors of all VMs in enforce mode fit the capacity")
+          : Make(crd::kFloorsFit, false, "FloorsAboveCapacity", node.floors_trouble);
   crd::Condition ready = Make(crd::kNodeReady, true, "Streaming", "the node is watched and its books are in order");
   for (const auto* part : {&connected, &floors}) {
     if (part->status == crd::ConditionStatus::kTrue) continue;

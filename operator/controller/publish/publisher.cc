@@ -161,6 +161,12 @@ void Publisher::TakeInputs(Millis now) {
     node.report = std::move(report);
   }
   for (auto& h : happenings) {
+    if (h.subject.kind == crd::kNodePartition.kind) {
+      // Only here it is known by its uid, which kubectl describe asks for.
+      for (const auto& object : pass_ ? pass_->partitions : decltype(pass_->partitions){}) {
+        if (object->node == h.subject.name) h.subject.uid = object->uid;
+      }
+    }
     if (!h.request.empty()) {
       auto& state = vms_[h.subject.uid];
       state.request = crd::LastBaselineRequest{.request = h.request,

@@ -210,6 +210,23 @@ std::string LedgerSetAsideNote(std::string_view node, std::string_view why) {
       node, why, node);
 }
 
+std::string FloorsText(const std::vector<LoweredFloor>& lowered, MilliCores capacity) {
+  constexpr std::size_t kNamed = 8;
+  std::string names;
+  std::int64_t missing = 0;
+  for (std::size_t i = 0; i < lowered.size(); ++i) {
+    missing += Count(lowered[i].cut);
+    if (i < kNamed)
+      names += fmt::format("{}{} by {}", i == 0 ? "" : ", ", lowered[i].vm, crd::Quantity(lowered[i].cut));
+  }
+  if (lowered.size() > kNamed) names += fmt::format(" and {} more", lowered.size() - kNamed);
+  return fmt::format(
+      "The floors of the VMs in enforce mode need {} more than the {} that may be partitioned. Lowered, the lowest "
+      "priority class first: {}. Move a VM away, lower floorPercent or reserve in its PartitionPolicy, or raise "
+      "capacity; a VM with a higher priorityClassName gives way later",
+      crd::Quantity(MilliCores{missing}), crd::Quantity(capacity), crd::Clip(names, 600));
+}
+
 std::string RaisedNote(const VmReport& vm, const LimitMove& move) {
   const auto& a = vm.assessment;
   return fmt::format(

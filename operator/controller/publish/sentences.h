@@ -41,6 +41,16 @@ std::string BaselineAcceptedNote(std::string_view request);
 std::string BaselineDiscardedNote(std::string_view vm_uid, std::string_view why, std::string_view node);
 std::string LedgerSetAsideNote(std::string_view node, std::string_view why);
 
+// A VM that has less than its floor, because the floors of its node do not fit.
+struct LoweredFloor {
+  std::int32_t priority_class = 0;
+  std::string vm;  // namespace/name
+  MilliCores cut{0};
+  auto operator<=>(const LoweredFloor&) const = default;
+};
+// `lowered` is not empty and in the order in which they gave way.
+std::string FloorsText(const std::vector<LoweredFloor>& lowered, MilliCores capacity);
+
 // Limits. `from` and `to` as crd::LimitText gives them, or weights.
 struct LimitMove {
   std::string knob;  // "CPU limit" or "CPU weight"

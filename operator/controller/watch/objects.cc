@@ -209,6 +209,10 @@ Result<Pod> DecodePod(JsonView object, std::string_view agent_namespace) {
               object.FindString({"metadata", "labels", "app.kubernetes.io/component"}) == "agent";
   pod.ready = ConditionTrue(object, "Ready");
   pod.deleting = Deleting(object);
+  // Whatever else stands there than a priority of Kubernetes is none.
+  const std::int64_t priority = object.FindInt({"spec", "priority"}).value_or(0);
+  constexpr std::int64_t kHighest = 2'000'001'000;
+  if (priority >= -kHighest && priority <= kHighest) pod.priority = static_cast<std::int32_t>(priority);
   auto containers = RunningContainers(object);
   if (!containers) return Fail(containers.error().In(pod.ns + "/" + pod.name));
   pod.cpu_request = PodRequest(*containers);

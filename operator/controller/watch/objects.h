@@ -62,6 +62,7 @@ struct Pod {
   bool agent = false;   // one of our own node agents
   bool ready = false;
   bool deleting = false;
+  std::int32_t priority = 0;              // of its priority class, as the API server resolved it
   std::optional<MilliCores> cpu_request;  // sum over containers; nullopt = none asks
   std::optional<MilliCores> cpu_limit;    // what bounds the pod; nullopt = nothing does
 };

@@ -660,5 +660,20 @@ TEST_F(LedgerOfAnEngine, RefusesBooksThatContradictThemselvesAndKeepsItsOwn) {
   for (const ClosedLoan& closed : plan.closed) EXPECT_NE(closed.outcome, LoanOutcome::kHandedOver);
 }
 
+TEST_F(EngineTest, RefusesAPolicyThatContradictsItselfWithTheFieldsName) {
+  const auto error = [&](auto change) {
+    VmSpec spec = SpecOf("db-1");
+    change(spec.policy.cpu);
+    const auto enrolled = world.engine.Enrol(spec);
+    return enrolled ? std::string("accepted") : enrolled.error().message;
+  };
+  EXPECT_EQ(error([](CpuPolicy& p) { p.max_bonus = 4; }).find("VM db-1: resources.cpu.maxBonusPercent must be"), 0u);
+  EXPECT_NE(error([](CpuPolicy& p) { p.floor_fraction = std::nan(""); }).find("floorPercent"), std::string::npos);
+  EXPECT_NE(error([](CpuPolicy& p) { p.least_loan = p.step + MilliCores{1}; }).find("leastLoan"), std::string::npos);
+  EXPECT_NE(error([](CpuPolicy& p) { p.recall_for = Millis{100}; }).find("recallForMillis"), std::string::npos);
+  EXPECT_NE(error([](CpuPolicy& p) { p.quantum = Seconds{0}; }).find("quantumSeconds"), std::string::npos);
+  EXPECT_EQ(error([](CpuPolicy&) {}), "accepted");
+}
+
 }  // namespace
 }  // namespace whorl

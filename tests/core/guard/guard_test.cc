@@ -58,7 +58,7 @@ TEST(Guard, TrimsARiseToTheStepButNeverAFall) {
 
 TEST(Guard, AFlappingAllocationNoLongerRises) {
   auto s = Fine();
-  s.reversals = kFlapping;
+  s.reversals = s.flapping;
   EXPECT_EQ(Rule(s).reason, "Flapping");
   EXPECT_EQ(Rule(s).allocation, MilliCores{400});
   s.allocation = MilliCores{300};
@@ -99,7 +99,7 @@ TEST(ReversalMeter, CountsChangesOfDirectionAndForgetsThem) {
   ReversalMeter meter;
   std::int64_t now = 0;
   for (int i = 0; i < 20; ++i) meter.Observe(now += 1000, MilliCores{i % 2 == 0 ? 500 : 900});
-  EXPECT_GE(meter.reversals(), kFlapping);
+  EXPECT_GE(meter.reversals(), Situation{}.flapping);
   for (int i = 0; i < 120; ++i) meter.Observe(now += 1000, MilliCores{500});
   EXPECT_EQ(meter.reversals(), 0);
 }

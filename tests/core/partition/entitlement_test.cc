@@ -70,6 +70,32 @@ TEST(Entitlements, LowerFloorsThatDoNotFitAndSaySo) {
   EXPECT_LE(s[0].entitlement + s[1].entitlement + s[2].entitlement, 800);
 }
 
+TEST(Entitlements, TheLowestPriorityClassGivesWayFirst) {
+  auto a = Of("a", 100), b = Of("b", 100), c = Of("c", 100);
+  for (Member* m : {&a, &b, &c}) m->floor_fraction = 0.1;
+  a.request = b.request = c.request = 300;
+  a.priority_class = 7;
+  b.priority_class = -2;
+  c.priority_class = 7;
+  c.priority = 0.5;  // deviates, and so do not those of its class
+  auto s = Compute({a, b, c}, 800);
+  EXPECT_EQ(s[0].floor, 300);
+  EXPECT_EQ(s[1].floor, 200);
+  EXPECT_EQ(s[1].floor_cut, 100);
+  EXPECT_EQ(s[2].floor, 300);
+  s = Compute({a, b, c}, 500);  // the whole lowest class, then the calm of the next
+  EXPECT_EQ(s[0].floor, 200);
+  EXPECT_EQ(s[1].floor, 0);
+  EXPECT_EQ(s[2].floor, 300);
+  // What a policy adds above requests goes before anybody's request does.
+  for (Member* m : {&a, &b, &c}) m->request = 100;
+  for (Member* m : {&a, &b, &c}) m->floor_fraction = 1;
+  a.weight = 700;
+  s = Compute({a, b, c}, 350);
+  EXPECT_GE(s[1].floor, 100);
+  EXPECT_EQ(s[0].floor + s[1].floor + s[2].floor, 350);
+}
+
 TEST(Entitlements, ADeviatingVmGetsABonusOnlyUnderContention) {
   auto a = Of("a", 100), b = Of("b", 100);
   a.priority = 0.8;

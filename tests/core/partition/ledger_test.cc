@@ -309,6 +309,17 @@ TEST_F(LedgerTest, ARestoredLedgerHandsOverWhatTheSnapshotDoesNotHold) {
   EXPECT_GT(ledger.loans()[0].id, ledger.ended()[0].loan.id) << "lent anew";
 }
 
+TEST_F(LedgerTest, LoansBelowTheLeastOneAreNotMade) {
+  Add("a", 560);
+  Add("b", 30);
+  Lend();
+  EXPECT_EQ(shares[0].borrowed, 60);
+  members[1].least_loan = 61;  // one VM's policy is enough
+  Lend();
+  EXPECT_EQ(shares[0].borrowed, 0);
+  EXPECT_TRUE(ledger.loans().empty());
+}
+
 TEST_F(LedgerTest, BonusCreditFadesWithDebt) {
   Add("a", 1000);
   Add("b", 30);

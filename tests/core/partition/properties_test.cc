@@ -213,7 +213,7 @@ bool AllWantsMet(const Node& node) {
   for (std::size_t i = 0; i < node.shares.size(); ++i) {
     const Member& m = node.pool.members[i];
     const Share& s = node.shares[i];
-    if (m.need && std::min(*m.need, s.ceiling) - s.allocation() >= kLeastLoan) return false;
+    if (m.need && std::min(*m.need, s.ceiling) - s.allocation() >= m.least_loan) return false;
   }
   return true;
 }
@@ -270,7 +270,7 @@ TEST(PartitionProperties, AllocationsChangeInProportionToNeeds) {
         // A need that appears may want anything up to its ceiling.
         needs += before && after ? std::abs(*after - *before) : after ? shares[i].ceiling : 0;
       }
-      const auto slack = static_cast<std::int64_t>(shares.size()) * 2 * kLeastLoan + lent * 3 / 10;
+      const auto slack = static_cast<std::int64_t>(shares.size()) * 2 * Member{}.least_loan + lent * 3 / 10;
       most = std::max(most, static_cast<double>(moved - slack) / static_cast<double>(std::max<std::int64_t>(needs, 1)));
       if (moved > 2 * needs + slack) return Say(moved, " moved, needs by ", needs, ", tick ", t);
     }

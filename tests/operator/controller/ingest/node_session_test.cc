@@ -18,6 +18,7 @@ using test::MakeAssignment;
 using test::MakePolicy;
 using test::MakeRow;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // A session and its node, run second by second.
 struct World {
@@ -146,7 +147,6 @@ TEST(NodeSession, BooksThatContradictThemselvesAreSetAsideAndSaidOnce) {
   const auto told = next.Told("node-1", crd::EventReason::kLedgerSetAside);
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].subject.kind, "NodePartition");
-  EXPECT_EQ(told[0].subject.uid, "npart-uid");
   EXPECT_THAT(told[0].note, HasSubstr("NodePartition node-1"));
   EXPECT_THAT(told[0].note, HasSubstr("do not sum to zero"));
   EXPECT_THAT(told[0].note, HasSubstr("--show-managed-fields"));
@@ -182,6 +182,25 @@ TEST(NodeSession, WhoLeadsAgainTakesOverWhatAnotherHasWrittenMeanwhile) {
   std::size_t handed_over = 0;
   for (const auto& loan : world.session.report().closed) handed_over += loan.outcome == "HandedOver" ? 1 : 0;
   EXPECT_GT(handed_over, 0u);
+}
+
+TEST(NodeSession, SaysWhoseFloorsWereLoweredWhenTheyDoNotFit) {
+  auto first = MakeRow("batch-1", Mode::kEnforce), second = MakeRow("db-1", Mode::kEnforce);
+  for (auto* row : {&first, &second}) row->enrolment->request = MilliCores{700};
+  second.enrolment->priority_class = 1000;
+  World world({first, second});
+  world.Run(3);
+  EXPECT_THAT(world.session.report().floors_trouble, HasSubstr("need 200m more than the 1200m"));
+  EXPECT_THAT(world.session.report().floors_trouble, HasSubstr("default/batch-1 by 200m."));
+  EXPECT_THAT(world.session.report().floors_trouble, Not(HasSubstr("db-1")));
+  const auto told = world.Told("node-1", crd::EventReason::kFloorsDoNotFit);
+  ASSERT_EQ(told.size(), 1u) << "once, not each second";
+  EXPECT_EQ(told[0].subject.kind, "NodePartition");
+  EXPECT_THAT(told[0].note, HasSubstr("Move a VM away"));
+  EXPECT_EQ(ToNodePartition(world.session.report(), "r", {}, kStored).conditions[1].reason, "FloorsAboveCapacity");
+  world.Assign({first});
+  world.Run(1);
+  EXPECT_EQ(world.session.report().floors_trouble, "");
 }
 
 TEST(NodeSession, TellsOfEveryLoanHowItEnded) {

@@ -364,7 +364,11 @@ TEST(Publisher, WritesTheBooksOnceMoreWhenItStops) {
 TEST(Publisher, TellsOfANodeOnItsPartition) {
   World world;
   Happening h;
-  h.subject = Subject{"whorl.dev/v1alpha1", "NodePartition", "", "node-1", "npart-uid"};
+  h.subject = Subject{"whorl.dev/v1alpha1", "NodePartition", "", "node-1", ""};
+  crd::NodePartitionRecord stored;
+  stored.node = "node-1";
+  stored.uid = "npart-uid";
+  world.pass.partitions = {std::make_shared<const crd::NodePartitionRecord>(stored)};
   h.reason = crd::EventReason::kLedgerSetAside;
   h.note = "credits do not sum to zero";
   world.Put(Report("db-1", State::kNormal, 5), {h});

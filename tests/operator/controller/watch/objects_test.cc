@@ -97,6 +97,7 @@ TEST(DecodePod, ReadsARecordedLauncher) {
   EXPECT_EQ(pod->node, "hostnode");
   EXPECT_EQ(pod->phase, "Running");
   EXPECT_FALSE(pod->agent);
+  EXPECT_EQ(pod->priority, 0);
   ASSERT_TRUE(pod->cpu_request.has_value());
   EXPECT_GE(Count(*pod->cpu_request), 100);  // compute asks for 100m, the others for little
   EXPECT_FALSE(pod->cpu_limit.has_value());  // compute has none, whatever its neighbours have

@@ -1,0 +1,46 @@
+#include "core/engine/policy.h"
+
+#include <string>
+#include <string_view>
+
+namespace whorl {
+namespace {
+
+Status Refuse(std::string_view field, std::string_view must) {
+  return Fail(Code::kInvalid, "resources.cpu." + std::string(field) + " must be " + std::string(must));
+}
+
+}  // namespace
+
+Status Check(const Policy& policy) {
+  const CpuPolicy& cpu = policy.cpu;
+  // Written so that what is not a number is refused as well.
+  const auto within = [](double value, double low, double high) { return value >= low && value <= high; };
+  if (!within(cpu.floor_fraction, 0, 1)) return Refuse("floorPercent", "from 0 to 100");
+  if (!within(cpu.ceiling_fraction, 1, 1000)) return Refuse("ceilingPercent", "at least 100");
+  if (!within(cpu.lendable_fraction, 0, 1)) return Refuse("lendablePercent", "from 0 to 100");
+  if (!within(cpu.demand_quantile, 0.01, 0.999)) return Refuse("demandQuantilePercent", "from 50 to 99");
+  if (!within(cpu.margin, 0, 100)) return Refuse("marginPercent", "at least 0");
+  if (!within(cpu.deviation_factor, 0, 1)) return Refuse("deviationFactorPercent", "from 0 to 100");
+  if (!within(cpu.max_bonus, 0, 1000)) return Refuse("maxBonusPercent", "at least 0");
+  // Percents arrive as fractions: half of one is rounding.
+  if (cpu.max_bonus + 1 > cpu.ceiling_fraction + 0.005) {
+    return Refuse("maxBonusPercent",
+                  "no more than ceilingPercent minus 100, because a bonus cannot lift a VM above its ceiling");
+  }
+  if (cpu.quantum < Seconds{1}) return Refuse("quantumSeconds", "at least 1");
+  if (Count(cpu.step) < 1) return Refuse("stepMillicores", "at least 1");
+  if (Count(cpu.least_loan) < 1) return Refuse("leastLoanMillicores", "at least 1");
+  if (cpu.least_loan > cpu.step) {
+    return Refuse("leastLoanMillicores", "no more than stepMillicores, because nobody rises by more in one second");
+  }
+  if (cpu.bonus_credit < Seconds{1}) return Refuse("bonusCreditSeconds", "at least 1");
+  if (Count(cpu.weight_per_vcpu) < 1) return Refuse("weightPerVcpuMillicores", "at least 1");
+  if (!within(cpu.recall_use, 0.01, 1)) return Refuse("recallUsePercent", "from 1 to 100");
+  if (cpu.recall_delay_ms_per_s < 1) return Refuse("recallDelayMillisPerSecond", "at least 1");
+  if (cpu.recall_for < Millis{250}) return Refuse("recallForMillis", "at least 250, one look of the agent");
+  if (cpu.flapping < 1) return Refuse("flappingReversals", "at least 1");
+  return {};
+}
+
+}  // namespace whorl
