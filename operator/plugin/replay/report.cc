@@ -279,7 +279,7 @@ json LoansJson(const whatif::Node& node, const whatif::WhorlRun& run) {
   for (std::size_t i = 0; i < std::min(by_size.size(), kMostPairs); ++i) {
     pair_list.push_back({{"lender", node.vms[by_size[i].first.first].name},
                          {"borrower", node.vms[by_size[i].first.second].name},
-                         {"coreHours", Rounded(by_size[i].second.first)},
+                         {"coreHours", Finer(by_size[i].second.first)},
                          {"loans", by_size[i].second.second}});
   }
   std::vector<whatif::LoanRun> largest = run.loans;
@@ -293,9 +293,9 @@ json LoansJson(const whatif::Node& node, const whatif::WhorlRun& run) {
                      {"fromMs", ToUnixMillis(TimeOf(node, loan.from))},
                      {"toMs", ToUnixMillis(TimeOf(node, loan.to))},
                      {"mostCores", Rounded(loan.most)},
-                     {"coreHours", Rounded(loan.core_hours)}});
+                     {"coreHours", Finer(loan.core_hours)}});
   }
-  return {{"count", run.loans.size()}, {"coreHours", Rounded(sum)}, {"pairs", pair_list}, {"largest", loans}};
+  return {{"count", run.loans.size()}, {"coreHours", Finer(sum)}, {"pairs", pair_list}, {"largest", loans}};
 }
 
 json VmsJson(const whatif::Node& node, const whatif::NodeResult& result, bool series) {
@@ -310,11 +310,11 @@ json VmsJson(const whatif::Node& node, const whatif::NodeResult& result, bool se
     json unmet = json::object();
     for (const Outcome& outcome : result.outcomes) {
       const std::string id(NameOf(outcome.strategy));
-      if (!unmet.contains(id)) unmet[id] = Rounded(outcome.vms[i].unmet);
+      if (!unmet.contains(id)) unmet[id] = Finer(outcome.vms[i].unmet);
     }
     json one{{"name", vm.name},
              {"sizeCores", Rounded(vm.size)},
-             {"demandCoreHours", Rounded(whorl[i].demand)},
+             {"demandCoreHours", Finer(whorl[i].demand)},
              {"unmetCoreHours", std::move(unmet)},
              {"shortPeriods", whorl[i].short_periods}};
     if (whorl[i].worst > 0) {
@@ -402,7 +402,7 @@ json ToJson(const Report& report, const Summary& summary, bool series) {
              {"stepMs", node.step.count()},
              {"periods", node.periods()},
              {"judgedFromMs", ToUnixMillis(TimeOf(node, result.judged_from))},
-             {"demandCoreHours", Rounded(result.demand)},
+             {"demandCoreHours", Finer(result.demand)},
              {"odd", OddJson(node.odd)},
              {"vms", VmsJson(node, result, series)},
              {"loans", LoansJson(node, result.whorl.front())},
@@ -414,7 +414,7 @@ json ToJson(const Report& report, const Summary& summary, bool series) {
       one["shortages"].push_back({{"vm", node.vms[e.vm].name},
                                   {"fromMs", ToUnixMillis(TimeOf(node, e.from))},
                                   {"toMs", ToUnixMillis(TimeOf(node, e.to))},
-                                  {"coreHours", Rounded(e.core_hours)},
+                                  {"coreHours", Finer(e.core_hours)},
                                   {"mostCores", Rounded(e.most)}});
     }
     if (series) one["series"] = NodeSeries(node, result);
@@ -501,12 +501,12 @@ std::string RenderReport(const Report& report, const Summary& summary, bool colo
                         {node.name},
                         {When(TimeOf(node, e.from))},
                         {Duration(static_cast<double>(e.to - e.from) * node.hours())},
-                        {fmt::format("{:.2f}", e.core_hours)},
+                        {Work(e.core_hours)},
                         {Cores(e.most)}});
   }
   if (!suffered.empty()) {
     out += fmt::format("\nWho would have suffered under Whorl ({} shortages, the worst first):\n", all.size());
-    out += Table({"VM", "NODE", "FROM", "FOR", "CORE-HOURS MISSING", "CORES AT ONCE"}, suffered, colours);
+    out += Table({"VM", "NODE", "FROM", "FOR", "MISSING", "CORES AT ONCE"}, suffered, colours);
   }
   std::size_t loans = 0;
   double lent = 0;

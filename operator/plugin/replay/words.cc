@@ -16,6 +16,10 @@ std::string Percent(double part) {
 }
 std::string Cores(double cores) { return fmt::format("{:.{}f}", cores, std::abs(cores) < 10 ? 2 : 1); }
 
+std::string Work(double core_hours) {
+  return core_hours < 0.1 ? fmt::format("{:.1f} core-s", core_hours * 3600) : fmt::format("{:.2f} core-h", core_hours);
+}
+
 std::string Duration(double hours) {
   if (hours < 1.0 / 30) return fmt::format("{:.0f} s", hours * 3600);
   if (hours < 2) return fmt::format("{:.0f} min", hours * 60);

@@ -17,6 +17,7 @@ function percent(part) {
   const p = 100 * part;
   return p === 0 ? "0 %" : p < 0.01 ? "< 0.01 %" : p.toFixed(p < 10 ? 2 : 0) + " %";
 }
+const work = (h) => (h < 0.1 ? (h * 3600).toFixed(1) + " core-s" : h.toFixed(2) + " core-h");
 const cores = (n) => n.toFixed(Math.abs(n) < 10 ? 2 : 1);
 
 // Whatever came from outside becomes text, never markup.
@@ -149,8 +150,8 @@ draw(document.getElementById("tradeoff"), tradeoff);
       (all > rows.length ? `; the ${rows.length} worst are listed.` : "."), "lead"));
     const list = make("div");
     place.append(list);
-    listing(list, ["VM", "Node", "From", "For", "Core-hours missing", "Cores at once"],
-      rows.map((s) => [s.vm, s.node, when(s.fromMs), lasting(s.toMs - s.fromMs), s.coreHours.toFixed(2), cores(s.mostCores)]), 3, 10);
+    listing(list, ["VM", "Node", "From", "For", "Missing", "Cores at once"],
+      rows.map((s) => [s.vm, s.node, when(s.fromMs), lasting(s.toMs - s.fromMs), work(s.coreHours), cores(s.mostCores)]), 3, 10);
   }
 }
 
@@ -159,6 +160,8 @@ draw(document.getElementById("tradeoff"), tradeoff);
 function stretch(node, series, stepMs) {
   return series.map((y, i) => ({x: node.series.beginMs + i * stepMs, y}));
 }
+// What only exists once judging began.
+const judged = (node, series, stepMs) => stretch(node, series, stepMs).map((p) => (p.x < node.judgedFromMs ? {x: p.x, y: null} : p));
 
 function demandChart(node) {
   return () => {
@@ -173,7 +176,7 @@ function demandChart(node) {
         {label: "capacity", data: [{x: s.beginMs, y: node.capacityCores}, {x: end, y: node.capacityCores}], borderColor: colour("ink"), borderDash: [6, 4], borderWidth: 1.2, pointRadius: 0},
         line("wanted, most", s.demandMost, "used", {fill: "origin", backgroundColor: colour("used") + "40"}),
         line("wanted, mean", s.demandMean, "shares"),
-        line("on loan, mean", s.lent, "whorl", {borderWidth: 1.8}),
+        line("on loan, mean", s.lent, "whorl", {borderWidth: 1.8, data: judged(node, s.lent, s.stepMs)}),
       ]},
       options: {maintainAspectRatio: false, parsing: false, normalized: true, scales: {x: timeAxis(), y}, interaction: {mode: "index", intersect: false},
         plugins: {legend: {labels: {color: colour("ink"), boxWidth: 18, boxHeight: 2}}, tooltip: {callbacks: {title: (at) => when(at[0].parsed.x)}}}},
@@ -190,7 +193,7 @@ function unmetChart(node) {
     return {
       type: "line",
       data: {datasets: shown.map(([id, label, c]) => ({
-        label, data: stretch(node, s.unmetMost[id], s.stepMs), borderColor: colour(c), borderWidth: 1.4, pointRadius: 0}))},
+        label, data: judged(node, s.unmetMost[id], s.stepMs), borderColor: colour(c), borderWidth: 1.4, pointRadius: 0}))},
       options: {maintainAspectRatio: false, parsing: false, normalized: true, scales: {x: timeAxis(), y}, interaction: {mode: "index", intersect: false},
         plugins: {legend: {labels: {color: colour("ink"), boxWidth: 18, boxHeight: 2}}, tooltip: {callbacks: {title: (at) => when(at[0].parsed.x)}}}},
     };
@@ -258,13 +261,13 @@ function showLoans(node) {
     place.append(make("p", "No loans: nobody needed more than its own share while somebody else needed less.", "lead"));
     return;
   }
-  place.append(make("p", `${loans.count} loans, ${loans.coreHours.toFixed(1)} core-hours lent.`, "lead"));
+  place.append(make("p", `${loans.count} loans, ${work(loans.coreHours)} lent.`, "lead"));
   const pairs = make("div"), largest = make("div");
   place.append(make("h3", "Who lent to whom"), pairs, make("h3", "Largest loans"), largest);
-  listing(pairs, ["Lender", "Borrower", "Loans", "Core-hours"],
-    loans.pairs.map((p) => [p.lender, p.borrower, p.loans, p.coreHours.toFixed(2)]), 2, 8);
-  listing(largest, ["Lender", "Borrower", "From", "For", "Cores at most", "Core-hours"],
-    loans.largest.map((l) => [l.lender, l.borrower, when(l.fromMs), lasting(l.toMs - l.fromMs), cores(l.mostCores), l.coreHours.toFixed(2)]), 3, 8);
+  listing(pairs, ["Lender", "Borrower", "Loans", "Lent"],
+    loans.pairs.map((p) => [p.lender, p.borrower, p.loans, work(p.coreHours)]), 2, 8);
+  listing(largest, ["Lender", "Borrower", "From", "For", "Cores at most", "Lent"],
+    loans.largest.map((l) => [l.lender, l.borrower, when(l.fromMs), lasting(l.toMs - l.fromMs), cores(l.mostCores), work(l.coreHours)]), 3, 8);
 }
 
 function showNode(node) {
