@@ -203,17 +203,20 @@ void Divide(const Row& wanted, const Row& most, double capacity, Row& out) {
 // demand, it leaves as little unmet in sum as anybody can.
 void Shares(const Row& demand, const Row& weight, double capacity, Row& out) {
   out.assign(demand.size(), 0);
-  std::vector<std::size_t> order(demand.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return demand[a] * weight[b] < demand[b] * weight[a]; });
+  std::vector<std::size_t> order;  // of who wants something
+  const auto weigh = [&](std::size_t i) { return std::max(weight[i], kLeast); };
   double weights = 0;
-  for (const std::size_t i : order) weights += demand[i] > 0 ? weight[i] : 0;
+  for (std::size_t i = 0; i < demand.size(); ++i) {
+    if (demand[i] <= 0) continue;
+    order.push_back(i);
+    weights += weigh(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return demand[a] * weigh(b) < demand[b] * weigh(a); });
   for (const std::size_t i : order) {
-    if (demand[i] <= 0 || weights <= 0) continue;
-    out[i] = std::min(demand[i], capacity * weight[i] / weights);
+    out[i] = std::min(demand[i], capacity * weigh(i) / weights);
     capacity -= out[i];
-    weights -= weight[i];
+    weights -= weigh(i);
   }
 }
 

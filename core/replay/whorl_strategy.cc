@@ -7,10 +7,9 @@ namespace whorl::whatif {
 namespace {
 
 constexpr double kMilli = 1000;
-constexpr float kGrain = 0.01f;     // cores
-constexpr Millis kBucket{300'000};  // of the slow experts
-constexpr double kLeastShare = 0.5, kMostShare = 0.9999;
-constexpr int kHalvings = 20;
+constexpr float kGrain = 0.01f;         // cores
+constexpr Millis kBucket{300'000};      // of the slow experts
+constexpr double kLeastChance = 0.001;  // of falling short: nobody claims more than for it
 
 std::int64_t Milli(double cores) { return static_cast<std::int64_t>(std::ceil(cores * kMilli)); }
 
@@ -23,7 +22,8 @@ WhorlStrategy::WhorlStrategy(const Node& node, const Policy& policy)
       // next sample is what is foretold.
       horizon_(node.step == kBucket ? Horizon::kFiveMinutes : Horizon::kQuantum),
       forecasts_(node.vms.size(), Forecaster(kGrain)),
-      told_(node.vms.size()) {}
+      told_(node.vms.size()),
+      given_(node.vms.size(), std::nan("")) {}
 
 void WhorlStrategy::Observe(std::size_t period) {
   const Time at = node_.begin + node_.step * static_cast<std::int64_t>(period);
@@ -38,6 +38,10 @@ void WhorlStrategy::Observe(std::size_t period) {
     }
     forecasts_[i].Observe(observation);
     told_[i] = forecasts_[i].Predict(horizon_);
+    if (!std::isnan(given_[i]) && !std::isnan(vm.used[period])) {
+      const double asked = kMilli * static_cast<double>(vm.used[period]);
+      claims_.Observe(static_cast<std::uint32_t>(i), asked, std::min(asked, given_[i]), given_[i], node_.step.count());
+    }
   }
 }
 
@@ -52,22 +56,29 @@ void WhorlStrategy::Needs(double quantile, std::span<const double> start, std::s
   }
 }
 
-void WhorlStrategy::Plan(std::size_t period, double capacity, std::span<const double> start, std::span<double> out) {
-  const auto here = [&](std::size_t i) { return node_.vms[i].here[period] != 0; };
-  double low = kLeastShare, high = kMostShare;
-  for (int halving = 0; halving < kHalvings; ++halving) {
-    const double middle = 0.5 * (low + high);
-    double sum = 0;
-    for (std::size_t i = 0; i < out.size(); ++i) sum += here(i) ? NeedOf(i, middle, start[i]) : 0;
-    (sum > capacity ? high : low) = middle;
+void WhorlStrategy::Claim(std::size_t period, double capacity, std::span<const double> start) {
+  foretold_.clear();
+  for (std::size_t i = 0; i < node_.vms.size(); ++i) {
+    if (node_.vms[i].here[period] == 0) continue;
+    partition::Foretold& foretold = foretold_.emplace_back();
+    foretold.vm = static_cast<std::uint32_t>(i);
+    foretold.weight = start[i];
+    for (std::size_t k = 0; k < foretold.demand.size(); ++k) {
+      foretold.demand[k] = static_cast<float>(kMilli * NeedOf(i, partition::kClaimShares[k], start[i]));
+    }
   }
+  claims_.Solve(foretold_, static_cast<std::int64_t>(capacity * kMilli), kLeastChance, claimed_);
+}
 
+void WhorlStrategy::Plan(std::size_t period, double capacity, std::span<const double> start, std::span<double> out) {
+  Claim(period, capacity, start);
   const std::int64_t quantum_ms =
       std::max<std::int64_t>(node_.step.count(), std::chrono::duration_cast<Millis>(policy_.quantum).count());
   members_.clear();
   for (std::size_t i = 0; i < out.size(); ++i) {
-    if (!here(i)) {
+    if (node_.vms[i].here[period] == 0) {
       ledger_.Leave(static_cast<std::uint32_t>(i));
+      claims_.Leave(static_cast<std::uint32_t>(i));
       continue;
     }
     const Vm& vm = node_.vms[i];
@@ -81,15 +92,18 @@ void WhorlStrategy::Plan(std::size_t period, double capacity, std::span<const do
     m.ceiling_fraction = policy_.ceiling_fraction;
     m.lendable_fraction = policy_.lendable_fraction;
     m.quantum_ms = quantum_ms;
-    m.need = Milli(NeedOf(i, low, start[i]));
+    m.least_loan = Count(policy_.least_loan);
+    m.need = claimed_[members_.size() - 1];
   }
   credits_.assign(members_.size(), 1.0);
   entitlements_.Compute(members_, credits_, static_cast<std::int64_t>(capacity * kMilli), shares_);
   const Time now = node_.begin + node_.step * static_cast<std::int64_t>(period);
   ledger_.Lend(members_, shares_, ToUnixMillis(now), true);
   std::fill(out.begin(), out.end(), 0.0);
+  std::fill(given_.begin(), given_.end(), std::nan(""));
   for (std::size_t k = 0; k < members_.size(); ++k) {
-    out[members_[k].vm] = static_cast<double>(shares_[k].allocation()) / kMilli;
+    given_[members_[k].vm] = static_cast<double>(shares_[k].allocation());
+    out[members_[k].vm] = given_[members_[k].vm] / kMilli;
   }
 }
 

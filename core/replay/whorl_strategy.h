@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/demand/forecast.h"
 #include "core/engine/policy.h"
+#include "core/partition/claims.h"
 #include "core/partition/entitlement.h"
 #include "core/partition/ledger.h"
 #include "core/replay/whatif.h"
@@ -28,20 +30,25 @@ class WhorlStrategy {
   // included; `start` for one that was never measured.
   void Needs(double quantile, std::span<const double> start, std::span<double> out) const;
 
-  // Divides `capacity` for the next period, which is that period of the node. Needs
-  // are taken at the one quantile at which they fit.
+  // Divides `capacity` for the next period, which is that period of the node, by
+  // what each VM may claim of it.
   void Plan(std::size_t period, double capacity, std::span<const double> start, std::span<double> out);
   // Of the last plan; lender and borrower are places in Node::vms.
   std::span<const partition::OpenLoan> loans() const { return ledger_.loans(); }
 
  private:
   double NeedOf(std::size_t vm, double quantile, double start) const;
+  void Claim(std::size_t period, double capacity, std::span<const double> start);
 
   const Node& node_;
   const CpuPolicy policy_;
   const Horizon horizon_;
   std::vector<Forecaster> forecasts_;
   std::vector<Quantiles> told_;  // for the next period
+  partition::Claims claims_;
+  std::vector<partition::Foretold> foretold_;         // of who is there
+  std::vector<std::optional<std::int64_t>> claimed_;  // beside foretold_
+  std::vector<double> given_;                         // per VM, of the last plan; NaN = none
   partition::Entitlements entitlements_;
   partition::Ledger ledger_;
   std::vector<partition::Member> members_;

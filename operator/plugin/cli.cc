@@ -495,9 +495,10 @@ std::string ReferencePage() {
       "refused.\n\n"
       "| exit code | meaning |\n|---|---|\n"
       "| 0 | done |\n"
-      "| 1 | failed: the API server, your rights, or you said no |\n"
+      "| 1 | failed: the API server, your rights, a source or policy that is wrong, a replay that came out otherwise, "
+      "or you said no |\n"
       "| 2 | the command line is wrong |\n"
-      "| 3 | no such VM, not watched, or Whorl is not installed |\n\n"
+      "| 3 | no such VM, file or series, not watched, or Whorl is not installed |\n\n"
       "`reset` and `accept` only ask, by the annotation `whorl.dev/baseline` ([annotations](annotations.md)); the "
       "controller does it and\n"
       "says so in an Event ([events](events.md)).\n";

@@ -117,6 +117,27 @@ TEST(WhatIf, SharesLeaveUnmetOnlyWhatTheNodeLacks) {
   EXPECT_DOUBLE_EQ(Of(result, Strategy::kClairvoyant).unmet, shares.unmet);
 }
 
+TEST(WhatIf, SoftIsAsGoodAsSharesInSumWhoeverComesAndGoes) {
+  std::vector<std::vector<float>> used(5);
+  for (std::size_t t = 0; t < 200; ++t) {
+    for (std::size_t i = 0; i < used.size(); ++i)
+      used[i].push_back(static_cast<float>((t * (i + 3) + i * i) % 7) * 0.4f);
+  }
+  auto node = NodeOf(used, 3);
+  for (std::size_t t = 0; t < 200; ++t) {
+    if (t / 20 % 2 == 0) continue;
+    for (const std::size_t i : {std::size_t{1}, std::size_t{3}}) {
+      node.vms[i].here[t] = 0;
+      node.vms[i].used[t] = kNan;
+    }
+  }
+  const auto result = LiveThrough(node, kPolicies);
+  const double least = Of(result, Strategy::kShares).unmet;
+  EXPECT_GT(least, 0);
+  EXPECT_NEAR(Of(result, Strategy::kWhorlSoft).unmet, least, 1e-9);
+  for (const Outcome& outcome : result.outcomes) EXPECT_GE(outcome.unmet, least - 1e-9) << NameOf(outcome.strategy);
+}
+
 TEST(WhatIf, TheHourlyClairvoyantGivesEachPieceToWhomItHelpsMost) {
   // One hour is judged; a wants 2 in all of it, b wants 3 in one period of it.
   std::vector<float> a(16, 2.0f), b(16, 1.0f);
