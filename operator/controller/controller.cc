@@ -206,6 +206,7 @@ void Controller::RunPass() {
 
 void Controller::OnReport(NodeReport report, std::vector<Happening> happenings) {
   metrics_.OnReport(report);
+  if (options_.ledger_history) options_.ledger_history->Add(report);
   publisher_.OnReport(std::move(report), happenings);
 }
 void Controller::OnTick(const std::string& node, std::chrono::microseconds engine) { metrics_.OnTick(node, engine); }

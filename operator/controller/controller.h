@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "operator/controller/enrol/assign.h"
+#include "operator/controller/history/ledger_history.h"
 #include "operator/controller/http/metrics.h"
 #include "operator/controller/ingest/baseline_bank.h"
 #include "operator/controller/ingest/node_link.h"
@@ -32,6 +33,7 @@ struct ControllerOptions {
   std::optional<CheckpointSeal> seal = {};  // nullopt: what is learnt lasts as long as this process
   RecordingFile::Options recording = {};    // no folder: nothing is recorded
   History* history = nullptr;               // where new VMs' past is asked for; must outlive the controller
+  LedgerHistory* ledger_history = nullptr;  // where ended loans are kept; must outlive the controller
 };
 
 // Puts the parts together: the watcher's changes become a pass (resolve,

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   int history_days = 14;
   whorl::controller::RecordingFile::Options recording;
   int record_mib = 256;
+  std::string history_file;
 
   CLI::App app{kAbout, "whorl-controller"};
   app.add_option("--namespace", ns, "Namespace of the leader Lease and of our agents")->capture_default_str();
@@ -96,6 +97,9 @@ int main(int argc, char** argv) {
   app.add_option("--record-mib", record_mib, "A file's size at which recording ends")
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));
+  app.add_option("--history", history_file,
+                 "SQLite file for loans that ended and each minute's plans, shown at /ledger.json; a cache, none by "
+                 "default");
   app.add_option("--chart-js", chart_js,
                  "File of Chart.js 3, which /map.html draws with; without it there is no drawing")
       ->capture_default_str();
@@ -153,7 +157,21 @@ int main(int argc, char** argv) {
     spdlog::info("new VMs begin from the last {} days in Prometheus {}", history_days, prometheus->url());
   }
 
+  std::unique_ptr<LedgerHistory> ledger_history;
+  if (!history_file.empty()) {
+    LedgerHistory::Options history;
+    history.file = history_file;
+    history.on_trouble = [](const std::string& text) { spdlog::warn("{}", text); };
+    // A cache: without it everything else works.
+    if (auto opened = LedgerHistory::Open(history)) {
+      ledger_history = std::move(*opened);
+    } else {
+      spdlog::warn("{}", opened.error().message);
+    }
+  }
+
   ControllerOptions options;
+  options.ledger_history = ledger_history.get();
   options.history = historian.get();
   options.recording = recording;
   options.recording.most_bytes = static_cast<std::uint64_t>(record_mib) << 20;
@@ -170,19 +188,22 @@ int main(int argc, char** argv) {
   }
 
   Controller controller(**client, **lease_client, clock, dial, metrics, options);
+  auto pages = MapPages(controller.map(), chart_js);
+  if (ledger_history) pages.push_back(ledger_history->Page());
   auto server = HttpServer::Start(
-      metrics_listen,
-      {[&] { return metrics.Render(); }, [&] { return controller.NotReady(); }, MapPages(controller.map(), chart_js)});
+      metrics_listen, {[&] { return metrics.Render(); }, [&] { return controller.NotReady(); }, std::move(pages)});
   if (!server) return Refuse(server.error());
 
   spdlog::info("whorl-controller {} at {}, metrics on {}", options.identity, config->origin, metrics_listen);
   if (historian) historian->Start();
+  if (ledger_history) ledger_history->Start();
   controller.Start();
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("signal {}: stopping", signal_number);
   controller.Stop();
   if (historian) historian->Stop();
+  if (ledger_history) ledger_history->Stop();
   spdlog::info("stopped");
   return 0;
 }
