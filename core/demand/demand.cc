@@ -50,6 +50,11 @@ void CpuDemand::Observe(const DemandSample& sample, double quantile) {
   }
 }
 
+std::optional<float> CpuDemand::expected() const {
+  if (seen_ < kLeastSeen) return std::nullopt;
+  return std::max(Forecast(), pressed_);
+}
+
 std::optional<float> CpuDemand::predicted() const {
   if (seen_ < kLeastSeen) return std::nullopt;
   const float free = std::min(Forecast() + offset_, std::max(most_, last_));

@@ -25,6 +25,8 @@ class CpuDemand {
 
   // nullopt until enough has been seen.
   std::optional<float> predicted() const;
+  // The same without the quantile of the error: about what the next second takes.
+  std::optional<float> expected() const;
   float last() const { return last_; }
   bool any() const { return seen_ > 0; }
   bool censored() const { return pressed_ > 0; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <span>
 
 namespace whorl {
 namespace {
@@ -160,7 +161,7 @@ void Forecaster::Judge(std::size_t h, const Pending& then, float z, float part, 
   track.mid = mid;
 }
 
-void Forecaster::CloseBucket(float z, bool censored, bool learn, const Behaviour* behaviour) {
+void Forecaster::CloseBucket(float z, bool censored, bool learn, const BehaviourNow* behaviour) {
   if (buckets_ == 0) {
     z_.fill(z);
     mean3_ = mean12_ = day_mean_ = level_ = z;
@@ -234,7 +235,7 @@ void Forecaster::CloseBucket(float z, bool censored, bool learn, const Behaviour
   Foresee(behaviour);
 }
 
-void Forecaster::Foresee(const Behaviour* behaviour) {
+void Forecaster::Foresee(const BehaviourNow* behaviour) {
   const float next = Profile(1);
   const float hour = 0.25f * (Profile(2) + Profile(5) + Profile(8) + Profile(11));
   float top = z_[0], top2 = z_[0], away = 0;
@@ -309,6 +310,38 @@ void Forecaster::Foresee(const Behaviour* behaviour) {
     else
       hour_[(buckets_ - 1) % kHourBuckets] = told;
   }
+}
+
+bool Forecaster::Plausible() const {
+  constexpr float kFar = 100;  // of logarithms and scales; real ones stay below 40
+  const auto near = [](float x) { return x >= -kFar && x <= kFar; };  // false for NaN
+  const auto all_near = [&](std::span<const float> values) { return std::all_of(values.begin(), values.end(), near); };
+  const auto row_near = [&](const Float8& v) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      if (!near(v[i])) return false;
+    }
+    return true;
+  };
+  bool good = grain_ > 0 && std::isfinite(grain_) && std::isfinite(sum_) && pressed_ >= 0 && pressed_ <= kMost &&
+              scale_ >= 0 && near(scale_) && slot_ < kDaySlots && all_near(z_) && all_near(absolute_) &&
+              all_near(season_) && all_near(hidden_) && all_near(input_);
+  for (const float v : {fast_mean_, fast_last_, fast_scale_, fast_prefer_, mean3_, mean12_, day_mean_, level_, peak_}) {
+    good = good && near(v);
+  }
+  for (const Track& track : track_) {
+    good = good && all_near(track.offset) && all_near(track.residual) && all_near(track.told) && near(track.mid) &&
+           std::isfinite(track.value) && std::isfinite(track.miss) && std::isfinite(track.pinball) &&
+           near(track.covered);
+  }
+  for (std::size_t h = 0; h < kSlow; ++h) {
+    good = good && row_near(mid_weight_[h]) && row_near(rls_[h][0]) && row_near(rls_[h][1]);
+    for (const Float8& w : weight_[h]) good = good && row_near(w);
+  }
+  for (std::size_t s = 0; s < kDaySlots; s += kLanes) good = good && row_near(FromHalf(&profile_[s]));
+  for (const Float8& v : covariance_) {
+    for (std::size_t i = 0; i < kLanes; ++i) good = good && std::isfinite(v[i]);
+  }
+  return good;
 }
 
 Quantiles Forecaster::Predict(Horizon horizon) const {

@@ -25,7 +25,7 @@ struct Quantiles {
 float QuantileAt(const Quantiles& quantiles, double share);
 
 // What else is known about the VM at that moment. Zero is "nothing known".
-struct Behaviour {
+struct BehaviourNow {
   float score = 0;               // 0..100
   std::uint8_t nature = 0;       // core/score/nature.h; 0 = none
   std::array<float, 3> point{};  // the condensed vector's first axes
@@ -36,7 +36,7 @@ struct DemandObservation {
   float value = 0;             // NaN = not measured
   std::optional<float> limit;  // in force, same unit; unset = none
   bool censored = false;       // held back by its limit: it may have wanted more than `value`
-  const Behaviour* behaviour = nullptr;
+  const BehaviourNow* behaviour = nullptr;
 };
 
 // How one VM's need of one resource goes on: quantiles at three horizons, from
@@ -69,6 +69,12 @@ class Forecaster {
   Quantiles Predict(Horizon horizon) const;
   bool any() const { return seen_; }
   bool censored() const { return pressed_ > 0; }
+  // Mean of the newest bucket.
+  float newest() const { return FromLog(z_[0]); }
+  // Goes on with these weights; null: without. They must outlive it.
+  void Use(const GruWeights* gru) { gru_ = gru; }
+  // Of one that was copied as bytes: nothing in it would make arithmetic go astray.
+  bool Plausible() const;
 
   // Its own recent errors, over about a day of buckets.
   struct Error {
@@ -110,9 +116,9 @@ class Forecaster {
   float ToLog(float value) const;
   float FromLog(float log) const;
   void Fast(float z, bool censored);
-  void CloseBucket(float z, bool censored, bool learn, const Behaviour* behaviour);
+  void CloseBucket(float z, bool censored, bool learn, const BehaviourNow* behaviour);
   void Judge(std::size_t h, const Pending& then, float z, float part, bool censored);
-  void Foresee(const Behaviour* behaviour);
+  void Foresee(const BehaviourNow* behaviour);
   void Score(Track& track, const Row& told, float z, float part, bool censored);
   float Profile(std::size_t ahead) const;
 

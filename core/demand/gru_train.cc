@@ -132,6 +132,19 @@ float Backward(const GruWeights& w, const GruSequence& q, std::size_t from, std:
   return loss;
 }
 
+// Weights of an input that no sequence shows would stay as they were drawn, and
+// act when it is shown one day.
+void ForgetUnseen(std::span<const GruSequence* const> sequences, GruWeights& w) {
+  for (std::size_t i = 0; i < kGruInputs; ++i) {
+    const bool seen = std::any_of(sequences.begin(), sequences.end(), [&](const GruSequence* q) {
+      return std::any_of(q->input.begin(), q->input.end(), [&](const GruInput& x) { return x[i] != 0; });
+    });
+    if (seen) continue;
+    for (std::size_t k = 0; k < kGruGates; ++k) w.gate[i * kGruGates + k] = 0;
+    for (std::size_t o = 0; o < kGruOutputs; ++o) w.head[(kGruHidden + i) * kGruOutputs + o] = 0;
+  }
+}
+
 }  // namespace
 
 Result<GruWeights> TrainGru(const GruWeights* start, std::span<const GruSequence> sequences,
@@ -147,6 +160,7 @@ Result<GruWeights> TrainGru(const GruWeights* start, std::span<const GruSequence
   } else {
     for (float& v : w.gate) v = (Uniform(random) - 0.5f) * 0.5f;
     for (float& v : w.head) v = (Uniform(random) - 0.5f) * 0.1f;
+    ForgetUnseen(usable, w);
   }
   std::vector<float> m(kGruSize, 0.0f), v(kGruSize, 0.0f);
   float decay1 = 1, decay2 = 1;

@@ -97,6 +97,7 @@ struct Assessment {
   std::uint8_t top_count = 0;
   std::optional<MilliCores> cpu_now;        // demand: last second's use
   std::optional<MilliCores> cpu_predicted;  // policy's quantile, margin not included
+  std::optional<MilliCores> cpu_expected;   // the middle of it; a foreseen rise counts
   MilliCores cpu_base{};                    // base share, enforce only
   MilliCores cpu_floor_cut{};               // by how much its floor was lowered, because the floors do not fit
   MilliCores cpu_entitlement{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -52,6 +53,9 @@ struct Enrolment {
   guard::ReversalMeter meter;
 };
 
+// A checkpoint ends with it when forecasts stand between the baseline and it.
+constexpr std::string_view kWithForecasts = "WHFC";
+
 Status Check(const VmSpec& spec) {
   const auto bad = [&](std::string what) { return Fail(Code::kInvalid, "VM " + spec.id + ": " + std::move(what)); };
   if (spec.id.empty()) return Fail(Code::kInvalid, "VM without an id: the VM's uid must be given");
@@ -92,6 +96,12 @@ struct Engine::State {
   std::vector<partition::Member> members;
   std::vector<partition::Share> shares;
   std::vector<double> bonus_credit;
+  // Millicores: the middle of a VM's forecast, and the policy's quantile with its margin.
+  struct Need {
+    double middle = 0;
+    double full = 0;
+  };
+  std::vector<Need> needs;  // in the order of the members
   std::vector<std::int64_t> allocations;
   std::vector<std::uint32_t> weights;
   std::vector<std::uint32_t> directed;  // index into members, of each directive
@@ -117,6 +127,7 @@ struct Engine::State {
   void Prefetch(Portion portion) const;
   void Ingest(Time now, const Frame& frame);
   void TakeSample(Time now, std::uint32_t slot, const VmSample& sample, const Frame& frame);
+  void LookAhead(std::uint32_t slot, Time at, const FeatureVector& features);
   void Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features);
   void FollowEpisode(VmState& vm, Assessment& a, Time at);
   void FollowBaseline(std::uint32_t slot, const Baseline::Outcome& outcome, Time at);
@@ -131,6 +142,7 @@ struct Engine::State {
   void ChooseMembers();
   bool Enforceable(const VmSpec& spec) const;
   void DescribeMembers(Time now);
+  void FitNeeds();
   void Direct(Time now);
   void WriteLoans();
 };
@@ -338,8 +350,32 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
         {*used, features.Get(Feature::kVcpuDelay), features.Get(Feature::kCpuThrottled), limit, vm.most_cpu},
         vm.quantile);
   }
+  LookAhead(slot, sample.sampled_at, features);
   Prefetch(Portion::kScores);
   Assess(slot, outcome, sample.sampled_at, features);
+}
+
+void Engine::State::LookAhead(std::uint32_t slot, Time at, const FeatureVector& features) {
+  VmState& vm = vms[slot];
+  Wants wants;
+  const auto both = [&](Feature a, Feature b) -> std::optional<float> {
+    const auto x = features.Get(a), y = features.Get(b);
+    if (!x || !y) return std::nullopt;
+    return *x + *y;
+  };
+  if (vm.demand.any() && features.valid.Has(Feature::kCpuUsage)) wants.of[0] = vm.demand.last();
+  wants.of[1] = features.Get(Feature::kMemoryResident);
+  wants.of[2] = both(Feature::kNetReceiveBytes, Feature::kNetTransmitBytes);
+  wants.of[3] = both(Feature::kDiskReadBytes, Feature::kDiskWriteBytes);
+  wants.held_back = vm.demand.censored();
+  const Assessment& a = Of(slot);
+  BehaviourNow behaviour;
+  behaviour.score = a.score.value_or(0);
+  behaviour.nature = static_cast<std::uint8_t>(a.nature);
+  // Spread over the five minutes, or all VMs of a node would have their turn in one tick.
+  const std::int64_t phase = std::int64_t{slot * 2654435769u >> 16} * 300'000 >> 16;
+  Outlook& outlook = vms.Memory(slot).outlook;
+  if (outlook.Observe(at, vm.baseline.interval(), phase, wants, behaviour, vm.bucket)) vm.rise = outlook.RiseOfCpu();
 }
 
 void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at,
@@ -372,7 +408,12 @@ void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome,
   a.cpu_now.reset();
   if (const auto used = features.Get(Feature::kCpuUsage)) a.cpu_now = MilliCores{std::lround(*used)};
   a.cpu_predicted.reset();
-  if (const auto predicted = vm.demand.predicted()) a.cpu_predicted = MilliCores{std::lround(*predicted)};
+  a.cpu_expected.reset();
+  if (const auto predicted = vm.demand.predicted()) {
+    const float rise = std::min(vm.rise, vm.most_cpu);
+    a.cpu_predicted = MilliCores{std::lround(std::max(*predicted, rise))};
+    a.cpu_expected = MilliCores{std::lround(std::max(*vm.demand.expected(), rise))};
+  }
 }
 
 void Engine::State::FollowEpisode(VmState& vm, Assessment& a, Time at) {
@@ -555,11 +596,13 @@ void Engine::State::ChooseMembers() {
 
 void Engine::State::DescribeMembers(Time now) {
   members.clear();
+  needs.clear();
   double weight_sum = 0;
   for (const std::uint32_t slot : enforced) {
     const Enrolment& e = enrolments[slot];
     const CpuPolicy& policy = e.spec.policy.cpu;
     const Assessment& a = Of(slot);
+    double middle = 0, full = 0;
     partition::Member m;
     m.id = e.spec.id;
     m.vm = slot;
@@ -576,8 +619,10 @@ void Engine::State::DescribeMembers(Time now) {
     m.least_loan = Count(policy.least_loan);
     m.priority_class = e.spec.priority_class;
     if (a.cpu_predicted && !Blind(slot, now)) {
-      m.need =
-          static_cast<std::int64_t>(std::ceil(static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin)));
+      const double most = static_cast<double>(m.limit);
+      full = std::min(most, static_cast<double>(Count(*a.cpu_predicted)) * (1.0 + policy.margin));
+      middle = std::min(full, static_cast<double>(Count(*a.cpu_expected)));
+      m.need = 0;  // FitNeeds
       // What was told only from inside a guest raises nothing: a guest may say what it likes.
       const bool earns = !a.guest_only && !EarnsNothing(a.nature);
       if (vms[slot].episode.open && a.score && earns)
@@ -588,13 +633,33 @@ void Engine::State::DescribeMembers(Time now) {
     m.may_borrow = !hold && e.meter.reversals() < policy.flapping;
     if (e.allocation) m.raise_to = Count(*e.allocation + policy.step);
     members.push_back(m);
+    needs.push_back({middle, full});
     weight_sum += m.weight;
   }
+  FitNeeds();
   bonus_credit.clear();
   for (const partition::Member& m : members) {
     const double base = static_cast<double>(Count(*capacity)) * m.weight / weight_sum;
     const auto lasts = static_cast<double>(enrolments[m.vm].spec.policy.cpu.bonus_credit.count()) * 1000.0;
     bonus_credit.push_back(ledger.BonusCredit(m.vm, m.max_bonus * base * lasts));
+  }
+}
+
+// Where the needs do not fit together, all are told at one lower quantile: between
+// the middle of a forecast and the policy's quantile with its margin, the part at
+// which they fit is the same for everyone. Below the middle nobody's need is
+// lowered: then the partition decides.
+void Engine::State::FitNeeds() {
+  double middles = 0, fulls = 0;
+  for (const Need& need : needs) {
+    middles += need.middle;
+    fulls += need.full;
+  }
+  const double room = static_cast<double>(Count(*capacity));
+  const double part = fulls <= room ? 1.0 : std::clamp((room - middles) / std::max(fulls - middles, 1.0), 0.0, 1.0);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (!members[i].need) continue;
+    members[i].need = static_cast<std::int64_t>(std::ceil(needs[i].middle + part * (needs[i].full - needs[i].middle)));
   }
 }
 
@@ -714,6 +779,11 @@ void Engine::State::WriteLoans() {
 
 std::span<const Assessment> Engine::assessments() const { return state_->assessments; }
 
+std::optional<Prospect> Engine::Foretold(VmHandle vm, Resource resource) const {
+  if (!state_->Known(vm)) return std::nullopt;
+  return state_->vms.Memory(Slot(vm)).outlook.Of(resource);
+}
+
 const Assessment* Engine::Find(VmHandle vm) const { return state_->Known(vm) ? &state_->Of(Slot(vm)) : nullptr; }
 
 const SampleCounts& Engine::sample_counts() const { return state_->counts; }
@@ -804,13 +874,37 @@ Status Engine::AcceptBehaviour(VmHandle vm) {
 
 Result<std::string> Engine::SaveBaseline(VmHandle vm) const {
   if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
-  return Save(state_->vms[Slot(vm)].baseline, state_->vms.Memory(Slot(vm)).baseline);
+  const VmMemory& memory = state_->vms.Memory(Slot(vm));
+  std::string blob = Save(state_->vms[Slot(vm)].baseline, memory.baseline);
+  const std::string forecasts = memory.outlook.Save();
+  const auto bytes = static_cast<std::uint32_t>(forecasts.size());
+  blob += forecasts;
+  blob.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
+  return blob.append(kWithForecasts);
 }
 
 Status Engine::LoadBaseline(VmHandle vm, std::string_view blob) {
   State& s = *state_;
   if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
-  if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline, s.vms.Memory(Slot(vm)).baseline); !loaded) return loaded;
+  VmMemory& memory = s.vms.Memory(Slot(vm));
+  Outlook outlook;
+  if (blob.ends_with(kWithForecasts)) {
+    blob.remove_suffix(kWithForecasts.size());
+    std::uint32_t bytes = 0;
+    if (blob.size() >= sizeof bytes) {
+      std::memcpy(&bytes, blob.data() + blob.size() - sizeof bytes, sizeof bytes);
+      blob.remove_suffix(sizeof bytes);
+    }
+    if (bytes > blob.size()) return Fail(Code::kCorrupt, "baseline: cut off; the VM learns anew");
+    // A program that tells otherwise learns its forecasts anew; the baseline stands by itself.
+    const Status forecasts = outlook.Load(blob.substr(blob.size() - bytes));
+    if (!forecasts && forecasts.error().code != Code::kUnsupported) return forecasts;
+    blob.remove_suffix(bytes);
+  }
+  if (auto loaded = Load(blob, s.vms[Slot(vm)].baseline, memory.baseline); !loaded) return loaded;
+  memory.outlook = outlook;
+  s.vms[Slot(vm)].rise = 0;
+  s.vms[Slot(vm)].bucket = {};
   s.vms[Slot(vm)].baseline.Stagger(s.PaceOf(Slot(vm)));
   s.Adopt(Slot(vm), s.enrolments[Slot(vm)].spec);  // the threshold follows from the interval learnt
   s.Of(Slot(vm)).threshold = s.vms[Slot(vm)].threshold;

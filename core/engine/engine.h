@@ -12,6 +12,7 @@
 #include "core/baseline/bootstrap.h"
 #include "core/engine/assessment.h"
 #include "core/engine/frame.h"
+#include "core/engine/outlook.h"
 #include "core/engine/plan.h"
 #include "core/engine/policy.h"
 #include "core/fingerprint/cohort.h"
@@ -90,6 +91,10 @@ class Engine {
   // One per enrolled VM, ordered by handle, as of the last Tick.
   std::span<const Assessment> assessments() const;
   const Assessment* Find(VmHandle vm) const;
+
+  // How the VM's need is expected to go on, from means over five minutes; nullopt
+  // for a stale handle and before the first of them.
+  std::optional<Prospect> Foretold(VmHandle vm, Resource resource) const;
 
   // Readings taken and readings that never became a number, since the engine began.
   const SampleCounts& sample_counts() const;

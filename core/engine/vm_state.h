@@ -7,6 +7,7 @@
 
 #include "core/baseline/baseline.h"
 #include "core/demand/demand.h"
+#include "core/engine/outlook.h"
 #include "core/engine/policy.h"
 #include "core/fingerprint/cohort.h"
 #include "core/fingerprint/windows.h"
@@ -25,6 +26,8 @@ struct alignas(64) VmState {
   Recent recent;
   Windows windows;
   CpuDemand demand;
+  BucketUnderWay bucket;
+  float rise = 0;  // millicores foreseen for the next minutes, above what they took; 0 = none
   EpisodeTracker episode;
   News news;
   NatureKeeper nature;
@@ -44,6 +47,7 @@ struct alignas(64) VmState {
 struct VmMemory {
   LongMemory baseline;
   CohortModel cohort;  // id 0: none
+  Outlook outlook;
 };
 
 // Owns the VmStates at stable addresses. Blocks grow from a few VMs, so that a
