@@ -70,6 +70,16 @@ nlohmann::json ToJson(const LoanView& loan) {
           {"renewedUntil", TimeText(loan.renewed_until)}};
 }
 
+nlohmann::json ToJson(const ForecastView& forecast) {
+  nlohmann::json out{{"median", Clip(forecast.p50, 32)},
+                     {"ninetieth", Clip(forecast.p90, 32)},
+                     {"ninetyFifth", Clip(forecast.p95, 32)},
+                     {"ninetyNinth", Clip(forecast.p99, 32)}};
+  if (forecast.error_percent) out["errorPercent"] = std::clamp(*forecast.error_percent, 0, 1'000'000);
+  if (forecast.covered_percent) out["coveredPercent"] = std::clamp(*forecast.covered_percent, 0, 100);
+  return out;
+}
+
 nlohmann::json ToJson(const ResourceView& resource) {
   nlohmann::json out{{"name", Clip(resource.name, 63)}};
   PutText(out, "demand", Clip(resource.demand, 32));
@@ -80,6 +90,8 @@ nlohmann::json ToJson(const ResourceView& resource) {
   PutText(out, "lent", Clip(resource.lent, 32));
   PutText(out, "borrowed", Clip(resource.borrowed, 32));
   PutText(out, "limit", Clip(resource.limit, 32));
+  if (resource.five_minutes) out["nextFiveMinutes"] = ToJson(*resource.five_minutes);
+  if (resource.hour) out["nextHour"] = ToJson(*resource.hour);
   // Out of the kernel's range it was not read but made up: left out.
   if (resource.credits) out["credits"] = std::clamp(*resource.credits, -kLargestExact, kLargestExact);
   if (resource.weight && *resource.weight >= 2 && *resource.weight <= 262'144) out["weight"] = *resource.weight;

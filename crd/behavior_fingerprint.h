@@ -60,6 +60,18 @@ struct LoanView {
   bool operator==(const LoanView&) const = default;
 };
 
+// What is foretold of one resource for one horizon, as text with its unit.
+struct ForecastView {
+  std::string p50 = {};
+  std::string p90 = {};
+  std::string p95 = {};
+  std::string p99 = {};
+  std::optional<std::int32_t> error_percent = {};    // mean miss of p50 over the mean; unset until enough was foretold
+  std::optional<std::int32_t> covered_percent = {};  // how often p95 was enough
+
+  bool operator==(const ForecastView&) const = default;
+};
+
 struct ResourceView {
   std::string name = {};  // "cpu"
   std::string demand = {};
@@ -72,6 +84,8 @@ struct ResourceView {
   std::string limit = {};     // LimitText() of what was read back
   std::optional<std::int32_t> weight = {};
   std::optional<std::int64_t> credits = {};  // millicore-seconds lent more than borrowed
+  std::optional<ForecastView> five_minutes = {};
+  std::optional<ForecastView> hour = {};
 
   bool operator==(const ResourceView&) const = default;
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 
 namespace whorl::crd {
 namespace {
@@ -41,11 +42,33 @@ std::optional<int> Digits(std::string_view text) {
   return value;
 }
 
+// Rounded up, so that a forecast is never made to look smaller.
+double TwoDigits(double x) {
+  if (!(x > 0)) return 0;
+  double step = 1;
+  while (x / step >= 100) step *= 10;
+  return std::ceil(x / step - 1e-9) * step;
+}
+
 }  // namespace
 
 std::string Quantity(MilliCores cpu) { return fmt::format("{}m", Count(cpu)); }
 
 std::string LimitText(std::optional<MilliCores> cpu) { return cpu ? Quantity(*cpu) : "none"; }
+
+std::string RoughBytes(double bytes) {
+  constexpr std::array<std::string_view, 6> kUnits{"", "Ki", "Mi", "Gi", "Ti", "Pi"};
+  std::size_t unit = 0;
+  double amount = TwoDigits(bytes);
+  while (amount >= 1024 && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    amount = TwoDigits(bytes);
+    ++unit;
+  }
+  return fmt::format("{:.0f}{}", amount, kUnits[unit]);
+}
+
+std::string RoughCpu(double millicores) { return fmt::format("{:.0f}m", TwoDigits(millicores)); }
 
 std::string TimeText(Time t) {
   using std::chrono::floor;

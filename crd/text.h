@@ -15,6 +15,8 @@ namespace whorl::crd {
 
 std::string Quantity(MilliCores cpu);                  // "350m"
 std::string LimitText(std::optional<MilliCores> cpu);  // "350m"; nullopt is "none": read, and no limit there
+std::string RoughBytes(double bytes);                  // "240Mi": two digits that matter, 0 and more
+std::string RoughCpu(double millicores);               // "120m": the same
 std::string TimeText(Time t);                          // RFC 3339 in UTC, whole seconds
 std::optional<Time> ParseTimeText(std::string_view text);
 

@@ -58,7 +58,7 @@ constexpr float kFitGain = 0.05f;
 constexpr std::uint32_t kFitSamples = 60;
 // A stock that moves by less than this, in units of y, stands still.
 constexpr float kStandsStill = 0.01f;
-constexpr std::int64_t kStoodMillis = 60'000;
+constexpr std::int64_t kStoodMillis = 30'000;
 // Ville: the martingale passes c by accident with probability 1/c. ln 1e6.
 constexpr float kChanged = 13.8f;
 

@@ -9,6 +9,7 @@
 
 #include "core/engine/vm_state.h"
 #include "core/guard/guard.h"
+#include "core/partition/claims.h"
 #include "core/partition/entitlement.h"
 #include "core/partition/ledger.h"
 #include "core/partition/shares.h"
@@ -100,8 +101,13 @@ struct Engine::State {
   struct Need {
     double middle = 0;
     double full = 0;
+    double quantile = 0;
   };
-  std::vector<Need> needs;  // in the order of the members
+  std::vector<Need> needs;                    // in the order of the members, as the next two
+  std::vector<partition::Foretold> foretold;  // while the needs do not fit
+  std::vector<std::optional<std::int64_t>> claimed;
+  partition::Claims claims;
+  std::int64_t planned_ms = 0;  // of the last partition
   std::vector<std::int64_t> allocations;
   std::vector<std::uint32_t> weights;
   std::vector<std::uint32_t> directed;  // index into members, of each directive
@@ -248,6 +254,7 @@ void Engine::Withdraw(VmHandle vm) {
   s.IndexAssessments();  // and the handle is stale from here on
   s.free_slots.insert(slot);
   s.ledger.Leave(slot);
+  s.claims.Leave(slot);
   s.members_stale = true;
 }
 
@@ -602,6 +609,11 @@ void Engine::State::DescribeMembers(Time now) {
     const Enrolment& e = enrolments[slot];
     const CpuPolicy& policy = e.spec.policy.cpu;
     const Assessment& a = Of(slot);
+    // What the host measured, not what a guest asks for: nobody is held to have lied.
+    if (a.cpu_now && e.allocation && planned_ms > 0) {
+      const auto used = static_cast<double>(Count(*a.cpu_now));
+      claims.Observe(slot, used, used, static_cast<double>(Count(*e.allocation)), ToUnixMillis(now) - planned_ms);
+    }
     double middle = 0, full = 0;
     partition::Member m;
     m.id = e.spec.id;
@@ -633,9 +645,10 @@ void Engine::State::DescribeMembers(Time now) {
     m.may_borrow = !hold && e.meter.reversals() < policy.flapping;
     if (e.allocation) m.raise_to = Count(*e.allocation + policy.step);
     members.push_back(m);
-    needs.push_back({middle, full});
+    needs.push_back({middle, full, policy.demand_quantile});
     weight_sum += m.weight;
   }
+  planned_ms = ToUnixMillis(now);
   FitNeeds();
   bonus_credit.clear();
   for (const partition::Member& m : members) {
@@ -645,21 +658,36 @@ void Engine::State::DescribeMembers(Time now) {
   }
 }
 
-// Where the needs do not fit together, all are told at one lower quantile: between
-// the middle of a forecast and the policy's quantile with its margin, the part at
-// which they fit is the same for everyone. Below the middle nobody's need is
-// lowered: then the partition decides.
+// Where the needs do not fit together, what each may claim is settled by price
+// (core/partition/claims.h); else everyone's is the policy's quantile with its margin.
+// Between the two numbers known of a forecast its distribution is taken for logistic.
 void Engine::State::FitNeeds() {
-  double middles = 0, fulls = 0;
+  double fulls = 0, quantile = 0;
   for (const Need& need : needs) {
-    middles += need.middle;
     fulls += need.full;
+    quantile = std::max(quantile, need.quantile);
   }
-  const double room = static_cast<double>(Count(*capacity));
-  const double part = fulls <= room ? 1.0 : std::clamp((room - middles) / std::max(fulls - middles, 1.0), 0.0, 1.0);
   for (std::size_t i = 0; i < members.size(); ++i) {
-    if (!members[i].need) continue;
-    members[i].need = static_cast<std::int64_t>(std::ceil(needs[i].middle + part * (needs[i].full - needs[i].middle)));
+    if (members[i].need) members[i].need = static_cast<std::int64_t>(std::ceil(needs[i].full));
+  }
+  if (fulls <= static_cast<double>(Count(*capacity))) return;
+  const auto logit = [](double share) { return std::log(share / (1 - share)); };
+  foretold.clear();
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Need& need = needs[i];
+    partition::Foretold f;
+    f.vm = members[i].vm;
+    f.weight = members[i].weight;
+    const double slope = (need.full - need.middle) / logit(std::max(need.quantile, 0.6));
+    for (std::size_t k = 0; k < partition::kClaimShares.size(); ++k) {
+      f.demand[k] =
+          static_cast<float>(std::clamp(need.middle + slope * logit(partition::kClaimShares[k]), 0.0, need.full));
+    }
+    foretold.push_back(f);
+  }
+  claims.Solve(foretold, Count(*capacity), 1 - quantile, claimed);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (members[i].need && claimed[i]) members[i].need = *claimed[i];
   }
 }
 

@@ -25,6 +25,7 @@ constexpr float kSomeDirtying = 4 * 1024 * 1024;  // bytes/s
 
 // Runnable for this part of its vCPUs' time, or this near to what it may use:
 // it has no pause left.
+constexpr float kLittleCpu = 0.1f;  // of what it can use
 constexpr float kSaturated = 0.85f;
 // A stalled VM does less than this part of what it usually does.
 constexpr float kStalled = 0.3f;
@@ -175,6 +176,12 @@ bool CallsDifferently(const NatureSigns& s) {
   return false;
 }
 
+// The same, while the CPU it takes is little of what it could: the calls are then
+// what there is to look into.
+bool CallsDifferentlyAtLittleCost(const NatureSigns& s) {
+  return s.known.Has(Feature::kCpuUsage) && Now(s, Feature::kCpuUsage) < kLittleCpu * s.most_cpu && CallsDifferently(s);
+}
+
 using Rule = bool (*)(const NatureSigns&);
 
 // The order is the meaning: the first rule that fits gives the name.
@@ -193,6 +200,7 @@ constexpr struct {
     {Nature::kMemoryPressure, UsesMoreMemory},
     {Nature::kRunaway, ComputesWithoutPause},
     {Nature::kSyscallShift, CallsInAnotherOrder},
+    {Nature::kSyscallShift, CallsDifferentlyAtLittleCost},
     {Nature::kCpuPressure, WantsMoreCpu},
     {Nature::kSyscallShift, CallsDifferently},
 };

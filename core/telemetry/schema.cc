@@ -26,7 +26,9 @@ constexpr Schema Live() {
     // Sizes hold still where rates jitter. Waiting is mostly done to a VM, by
     // its neighbours and by our own quota: it must be long to speak of the VM.
     const bool waiting = info.unit == "ms/s";
-    schema.floor[f] = waiting ? 0.6f : info.kind == Kind::kGauge ? 0.06f : 0.15f;
+    // The dirty rate is an estimate from few pages: one more or less of them is nothing.
+    const bool coarse = waiting || info.feature == Feature::kDirtyRate;
+    schema.floor[f] = coarse ? 0.6f : info.kind == Kind::kGauge ? 0.06f : 0.15f;
     schema.logarithmic |= Bit(info.feature);
     if (info.kind == Kind::kCounter) schema.counters |= Bit(info.feature);
   }

@@ -129,6 +129,26 @@ void Alarms(const VmView& vm, const ExplainOptions& options, Page& page) {
   page.Line(e.closed.empty() ? "Open" : "Last", text + fmt::format("; highest score {}", e.peak));
 }
 
+void Forecasts(const VmView& vm, const ExplainOptions& options, Page& page) {
+  if (vm.forecasts.empty()) return;
+  page.Section("What it will need: the middle, and what is enough 19 times in 20");
+  std::vector<std::vector<Cell>> rows;
+  for (const auto& f : vm.forecasts) {
+    const auto percent = [](const std::optional<std::int64_t>& value) {
+      return value ? fmt::format("{}%", *value) : std::string("-");
+    };
+    rows.push_back({{"  " + f.resource},
+                    {f.five_minutes_p50},
+                    {f.five_minutes_p95},
+                    {f.hour_p50},
+                    {f.hour_p95},
+                    {percent(f.error_percent)},
+                    {percent(f.covered_percent)}});
+  }
+  page.Raw(
+      Table({"  RESOURCE", "5 MIN", "ENOUGH", "1 HOUR", "ENOUGH", "MISSED BY", "WAS ENOUGH"}, rows, options.colours));
+}
+
 void Resources(const VmView& vm, const ExplainOptions& options, Page& page) {
   const auto& c = vm.cpu;
   if (c.demand.empty() && c.predicted.empty() && c.limit.empty() && vm.lent.empty() && vm.borrowed.empty()) return;
@@ -240,6 +260,7 @@ std::string RenderExplain(const VmView& vm, const ExplainOptions& options) {
   Features(vm, options, page);
   Baseline(vm, options, page);
   Alarms(vm, options, page);
+  Forecasts(vm, options, page);
   Resources(vm, options, page);
   Action(vm, options, page);
   Conditions(vm, options, page);

@@ -62,6 +62,13 @@ VmView ToView(const json& fingerprint) {
   vm.threshold = crd::FindInt(status, "threshold");
   vm.regime = crd::FindInt(status, "regime");
   Each(status, "resources", [&](const json& resource) {
+    const auto* soon = crd::FindMember(resource, "nextFiveMinutes");
+    const auto* hour = crd::FindMember(resource, "nextHour");
+    if (soon != nullptr && hour != nullptr) {
+      vm.forecasts.push_back({Text(resource, "name"), Text(*soon, "median"), Text(*soon, "ninetyFifth"),
+                              Text(*hour, "median"), Text(*hour, "ninetyFifth"), crd::FindInt(*soon, "errorPercent"),
+                              crd::FindInt(*soon, "coveredPercent")});
+    }
     if (Text(resource, "name") != "cpu") return;
     vm.cpu = {Text(resource, "demand"),         Text(resource, "predicted"),  Text(resource, "base"),
               Text(resource, "entitlement"),    Text(resource, "allocation"), Text(resource, "lent"),

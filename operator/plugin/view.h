@@ -13,6 +13,13 @@ namespace whorl::plugin {
 // A BehaviorFingerprint as a user looks at it. An empty text or nullopt is not
 // known, which is never the same as 0.
 
+// What is foretold of one resource; empty texts: nothing yet.
+struct ForecastView {
+  std::string resource;
+  std::string five_minutes_p50, five_minutes_p95, hour_p50, hour_p95;
+  std::optional<std::int64_t> error_percent, covered_percent;  // of five minutes
+};
+
 struct FeatureView {
   std::string name;
   bool above = true;
@@ -65,6 +72,7 @@ struct VmView {
   } baseline;
 
   std::vector<FeatureView> features;  // largest part first
+  std::vector<ForecastView> forecasts;
 
   struct EpisodeView {
     std::int64_t number = 0;

@@ -51,7 +51,9 @@ BehaviorFingerprintStatus Full() {
                        .borrowed = "250m-500m",
                        .limit = "900m",
                        .weight = 922,
-                       .credits = -120}};
+                       .credits = -120,
+                       .five_minutes = ForecastView{"90m", "120m", "150m", "240m", 12, 96},
+                       .hour = ForecastView{"90m", "130m", "170m", "300m", 15, 95}}};
   status.lent = {{.resource = "cpu", .amount = "under 100m", .since = kNow, .renewed_until = kNow}};
   status.borrowed = {{.resource = "cpu", .amount = "250m-500m", .since = kNow, .renewed_until = kNow + Seconds{10}}};
   status.last_action = LastAction{.reason = "LimitRaised",

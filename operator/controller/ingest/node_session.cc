@@ -567,6 +567,10 @@ void NodeSession::Assess(Time now) {
 void NodeSession::AssessVm(Vm& vm, const Assessment& assessment, Time now) {
   auto& report = vm.report;
   report.assessment = assessment;
+  for (std::size_t r = 0; r < kResources; ++r) {
+    report.prospects[r].reset();
+    if (vm.handle) report.prospects[r] = engine_.engine().Foretold(*vm.handle, static_cast<Resource>(r));
+  }
   if (assessment.episode) report.episode = assessment.episode;
   const bool blind = assessment.state == State::kBlind;
   if (!blind) {

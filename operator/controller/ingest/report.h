@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 #include "core/base/time.h"
 #include "core/base/units.h"
 #include "core/engine/assessment.h"
+#include "core/engine/outlook.h"
 #include "core/engine/plan.h"
 #include "crd/events.h"
 #include "crd/node_partition.h"
@@ -41,10 +43,11 @@ struct LoanSpan {
 struct VmReport {
   Resolution resolution;
   Assessment assessment;
-  std::optional<MilliCores> limit;      // quota on the pod as read back; see limit_read
-  bool limit_read = false;              // false: limit says nothing
-  std::optional<std::uint32_t> weight;  // as read back
-  std::optional<Episode> episode;       // the open alarm, else the last one
+  std::optional<MilliCores> limit;                            // quota on the pod as read back; see limit_read
+  bool limit_read = false;                                    // false: limit says nothing
+  std::optional<std::uint32_t> weight;                        // as read back
+  std::array<std::optional<Prospect>, kResources> prospects;  // by Resource; unset until the first five minutes
+  std::optional<Episode> episode;                             // the open alarm, else the last one
   LoanSpan lent;
   LoanSpan borrowed;
   std::uint32_t cohort = 0;     // those it resembles, as the map numbers them; 0: nobody, or not known

@@ -156,6 +156,29 @@ Annotations ToAnnotations(const VmReport& vm) {
   return out;
 }
 
+// Of fewer buckets than two hours have, an error would be luck.
+constexpr std::uint32_t kJudged = 24;
+
+crd::ForecastView ToForecast(Resource resource, const Quantiles& told, const Forecaster::Error& error, bool judged) {
+  const auto text = [&](float x) {
+    return resource == Resource::kCpu ? crd::RoughCpu(static_cast<double>(x)) : crd::RoughBytes(static_cast<double>(x));
+  };
+  crd::ForecastView out{text(told.p50), text(told.p90), text(told.p95), text(told.p99), {}, {}};
+  if (judged) {
+    out.error_percent = static_cast<std::int32_t>(std::lround(std::min(error.relative, 1e4f) * 100));
+    out.covered_percent = static_cast<std::int32_t>(std::lround(std::clamp(error.covered, 0.0f, 1.0f) * 100));
+  }
+  return out;
+}
+
+void Foretell(const VmReport& vm, Resource resource, crd::ResourceView& view) {
+  const auto& prospect = vm.prospects[static_cast<std::size_t>(resource)];
+  if (!prospect) return;
+  const bool judged = prospect->buckets >= kJudged;
+  view.five_minutes = ToForecast(resource, prospect->five_minutes, prospect->error_five_minutes, judged);
+  view.hour = ToForecast(resource, prospect->hour, prospect->error_hour, judged);
+}
+
 crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::optional<crd::LastAction>& last_action,
                                              std::vector<crd::Condition> conditions, Time now) {
   const auto& a = vm.assessment;
@@ -208,7 +231,14 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
     cpu.borrowed = crd::AmountRange(vm.borrowed.amount);
     out.borrowed.push_back({"cpu", cpu.borrowed, vm.borrowed.since, vm.borrowed.until});
   }
+  if (a.state != State::kBlind) Foretell(vm, Resource::kCpu, cpu);
   out.resources.push_back(std::move(cpu));
+  for (const Resource resource : {Resource::kMemory, Resource::kNetwork, Resource::kDisk}) {
+    crd::ResourceView other;
+    other.name = ResourceName(resource);
+    if (a.state != State::kBlind) Foretell(vm, resource, other);
+    if (other.five_minutes) out.resources.push_back(std::move(other));
+  }
 
   out.conditions = std::move(conditions);
   const crd::Condition parts[] = {Sensed(vm), Learned(vm), Partitioned(vm)};
