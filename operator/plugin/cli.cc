@@ -47,6 +47,8 @@ struct Flags {
   std::string node;
   std::string vm;
   bool closed = false;
+  bool history = false;
+  std::string whorl_namespace = "whorl-system";
   std::string shell;
   bool yes = false;
   bool dry_run = false;
@@ -79,7 +81,13 @@ struct Grammar {
     ledger->add_option("node", flags.node, "Name of a node; else all");
     ledger->add_option("--vm", flags.vm, "NAMESPACE/NAME, or NAME in the namespace: only what concerns this VM");
     ledger->add_flag("--closed", flags.closed, "Also the loans that ended last, and how");
+    auto* history = ledger->add_flag(
+        "--history", flags.history,
+        "Instead: ended loans that the controllers remember, through the API server's proxy of their pods");
+    ledger->add_option("--whorl-namespace", flags.whorl_namespace, "Where the controllers run, for --history")
+        ->capture_default_str();
     AddWatch(*ledger, flags);
+    ledger->get_option("--watch")->excludes(history);
     ledger->add_option("-o,--output", flags.output, "json: for programs")->check(CLI::IsMember({"json"}));
 
     reset = Add("reset", "Forget what is usual for one VM; it has no score until it is learnt anew");
@@ -190,6 +198,7 @@ class Command {
     options.vm = flags_.vm;
     if (!options.vm.empty() && options.vm.find('/') == std::string::npos)
       options.vm = Namespace(**cluster) + "/" + options.vm;
+    if (flags_.history) return History(**cluster, options);
     return Watch([&] { return (*cluster)->NodePartitions(flags_.node); },
                  [&](const auto& objects) { ShowLedger(objects, options); });
   }
@@ -302,6 +311,16 @@ class Command {
       }
       if (!flags_.watch || !shell_.wait(Seconds{flags_.interval})) return kOk;
     }
+  }
+
+  int History(Cluster& cluster, LedgerOptions options) {
+    const auto histories = cluster.LedgerHistories(flags_.whorl_namespace);
+    if (!histories) return Refuse(histories.error());
+    options.colours = Colours();
+    options.now = shell_.clock.Now();
+    const auto merged = MergeHistories(*histories, flags_.node, options.vm);
+    shell_.out << (flags_.output == "json" ? merged.dump(2) + "\n" : RenderHistory(merged, options));
+    return kOk;
   }
 
   void ShowLedger(const std::vector<nlohmann::json>& objects, LedgerOptions options) {

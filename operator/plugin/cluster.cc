@@ -55,6 +55,37 @@ class KubeCluster final : public Cluster {
     return Fail(Code::kNotFound, "there is no NodePartition " + name +
                                      "; kubectl get npart lists them, one per node that runs an agent");
   }
+  Result<std::vector<nlohmann::json>> LedgerHistories(const std::string& ns) override {
+    kube::ResourcePath pods;
+    pods.version = "v1";
+    pods.plural = "pods";
+    pods.ns = ns;
+    std::vector<std::string> names;
+    kube::ListOptions options;
+    options.label_selector = "app.kubernetes.io/name=whorl,app.kubernetes.io/component=controller";
+    auto listed = client_->List(
+        pods, options,
+        [&](kube::JsonView item) { names.emplace_back(item.FindString({"metadata", "name"}).value_or("")); },
+        [&] { names.clear(); });
+    if (!listed) return Fail(listed.error());
+    std::vector<nlohmann::json> out;
+    std::string why = names.empty() ? "no controller runs in namespace " + ns : std::string();
+    for (const auto& name : names) {
+      auto page = pods.Named(ns, name + ":9095");
+      page.subresource = "proxy/ledger.json";
+      auto answer = client_->Get(page);
+      if (answer) {
+        out.push_back(answer->root().ToJson());
+      } else {
+        why = answer.error().message;
+      }
+    }
+    if (!out.empty()) return out;
+    return Fail(Code::kNotFound, "no history of the ledger: " + why +
+                                     "; it needs controller.history.enabled in the chart's values, a controller that "
+                                     "runs, and your right to get pods/proxy in " +
+                                     ns);
+  }
   Result<nlohmann::json> Fingerprint(const std::string& ns, const std::string& name) override {
     return Read(client_->Get(Path(crd::kBehaviorFingerprint, ns, name)));
   }

@@ -29,6 +29,9 @@ class Cluster {
   virtual Result<nlohmann::json> VirtualMachine(const std::string& ns, const std::string& name) = 0;
   // By name; an empty name: all of them.
   virtual Result<std::vector<nlohmann::json>> NodePartitions(const std::string& name) = 0;
+  // /ledger.json of each controller in the namespace that keeps one, through the
+  // API server. kNotFound: none does, with what to do.
+  virtual Result<std::vector<nlohmann::json>> LedgerHistories(const std::string& ns) = 0;
   // On the VirtualMachine with this uid and no other of its name. A dry run is
   // judged by the server and changes nothing.
   virtual Status Annotate(const std::string& ns, const std::string& name, const std::string& uid,

@@ -36,9 +36,10 @@ complete -c kubectl-whorl -a '(kubectl-whorl __complete (commandline -opc)[2..-1
 )sh";
 
 bool TakesValue(const std::string& option) {
-  for (const auto* name : {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by",
-                           "--interval", "--policy", "--html", "--capacity", "--vms-per-node", "--vm", "--from", "--to",
-                           "--step", "--prometheus-token-file", "--prometheus-ca-file"}) {
+  for (const auto* name :
+       {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by", "--interval", "--policy",
+        "--html", "--capacity", "--vms-per-node", "--vm", "--whorl-namespace", "--from", "--to", "--step",
+        "--prometheus-token-file", "--prometheus-ca-file"}) {
     if (option == name) return true;
   }
   return false;
@@ -109,7 +110,8 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
         all.emplace_back(flag);
     }
     if (typed.verb == "ledger") {
-      for (const auto* flag : {"--vm", "--closed", "--watch", "--interval", "--output"}) all.emplace_back(flag);
+      for (const auto* flag : {"--vm", "--closed", "--history", "--watch", "--interval", "--output"})
+        all.emplace_back(flag);
     }
     if (typed.verb == "reset" || typed.verb == "accept") all.insert(all.end(), {"--yes", "--dry-run"});
   } else if (typed.verb.empty()) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
 
 #include "crd/json_fields.h"
 #include "operator/plugin/explain.h"
@@ -146,19 +148,23 @@ std::string Open(const BooksView& books, const LedgerOptions& options) {
                options.colours);
 }
 
+std::vector<Cell> ClosedRow(const LoanRow& loan, const LedgerOptions& options) {
+  return {{fmt::format("  {}", loan.number)},
+          {loan.lender},
+          {loan.borrower},
+          {fmt::format("{} {}", loan.amount, loan.resource)},
+          {Or(Ago(loan.until, options.now))},
+          {Number(loan.moved)},
+          {Or(loan.reason)},
+          {Or(loan.outcome)}};
+}
+
 std::string Closed(const BooksView& books, const LedgerOptions& options) {
   std::vector<std::vector<Cell>> rows;
   for (const auto& loan : books.closed) {
     if (!Concerns(loan, options.vm)) continue;
-    rows.push_back({{fmt::format("  {}", loan.number)},
-                    {loan.lender},
-                    {loan.borrower},
-                    {fmt::format("{} {}", loan.amount, loan.resource)},
-                    {Or(Ago(loan.until, options.now))},
-                    {Number(loan.moved)},
-                    {Or(loan.reason)},
-                    {Or(loan.outcome)},
-                    {loan.message}});
+    rows.push_back(ClosedRow(loan, options));
+    rows.back().push_back({loan.message});
   }
   if (rows.empty()) return "  No loan has ended lately.\n";
   return Table({"  CLOSED", "LENDER", "BORROWER", "AMOUNT", "ENDED AGO", "MILLICORE-SECONDS", "REASON", "OUTCOME", ""},
@@ -292,6 +298,39 @@ std::string RenderLedgerJson(const std::vector<BooksView>& nodes, const LedgerOp
     list.push_back(std::move(node));
   }
   return list.dump(2) + "\n";
+}
+
+json MergeHistories(const std::vector<json>& histories, const std::string& node, const std::string& vm) {
+  // By end or time, then what tells one from the other, so that equals fall together.
+  std::map<std::tuple<std::string, std::string, std::int64_t, std::string>, json> loans;
+  std::map<std::tuple<std::string, std::string>, json> plans;
+  for (const auto& history : histories) {
+    Each(history, "loans", [&](const json& item) {
+      const auto of = Text(item, "node");
+      if ((!node.empty() && of != node) || !Concerns(ToLoan(item), vm)) return;
+      loans[{Text(item, "endTime"), of, crd::FindInt(item, "number").value_or(0), Text(item, "since")}] = item;
+    });
+    Each(history, "plans", [&](const json& item) {
+      const auto of = Text(item, "node");
+      if (node.empty() || of == node) plans[{Text(item, "time"), of}] = item;
+    });
+  }
+  json out{{"loans", json::array()}, {"plans", json::array()}};
+  for (auto row = loans.rbegin(); row != loans.rend(); ++row) out["loans"].push_back(std::move(row->second));
+  for (auto row = plans.rbegin(); row != plans.rend(); ++row) out["plans"].push_back(std::move(row->second));
+  return out;
+}
+
+std::string RenderHistory(const json& merged, const LedgerOptions& options) {
+  std::vector<std::vector<Cell>> rows;
+  Each(merged, "loans", [&](const json& item) {
+    rows.push_back(ClosedRow(ToLoan(item), options));
+    rows.back().insert(rows.back().begin(), Cell{Text(item, "node")});
+  });
+  if (rows.empty()) return "No loan that has ended is remembered.\n";
+  return Table(
+      {"NODE", "  LOAN", "LENDER", "BORROWER", "AMOUNT", "ENDED AGO", "MILLICORE-SECONDS", "REASON", "OUTCOME"}, rows,
+      options.colours);
 }
 
 }  // namespace whorl::plugin

@@ -71,4 +71,10 @@ std::string RenderLedger(const std::vector<BooksView>& nodes, const LedgerOption
 // The same as a JSON list.
 std::string RenderLedgerJson(const std::vector<BooksView>& nodes, const LedgerOptions& options);
 
+// What several replicas' histories (/ledger.json) hold of a node, or of all when
+// it is empty: each loan once, the latest first, and so the plans.
+nlohmann::json MergeHistories(const std::vector<nlohmann::json>& histories, const std::string& node,
+                              const std::string& vm);
+std::string RenderHistory(const nlohmann::json& merged, const LedgerOptions& options);
+
 }  // namespace whorl::plugin

@@ -103,16 +103,18 @@ struct World {
     RunOn("node-2", "db-1-pod-2");
     api.Remove("/api/v1/namespaces/default/pods/virt-launcher-db-1-pod");
   }
-  void StartController() {
-    controller = std::make_unique<Controller>(
+  void StartController() { controller = NewController("replica-1"); }
+  std::unique_ptr<Controller> NewController(const std::string& replica) {
+    auto made = std::make_unique<Controller>(
         *client, *lease_client, clock,
         [this](const AgentAddress& address) -> Result<std::unique_ptr<NodeClient>> {
           return (address.node == "node-2" ? second : node).Dial();
         },
         metrics,
         ControllerOptions{
-            .identity = "replica-1_uid", .replica = "replica-1", .seal = CheckpointSeal(std::string(32, 'k'))});
-    controller->Start();
+            .identity = replica + "_uid", .replica = replica, .seal = CheckpointSeal(std::string(32, 'k'))});
+    made->Start();
+    return made;
   }
   // As a new pod does: another process, with nothing but what the cluster keeps.
   void RestartController() {
@@ -154,6 +156,10 @@ struct World {
   std::uint64_t Epoch() const {
     const auto object = api.Find(kPartition);
     return object ? object->value(json::json_pointer("/status/epoch"), std::uint64_t{0}) : 0;
+  }
+  std::string Leader() const {
+    const auto object = api.Find(kPartition);
+    return object ? object->value(json::json_pointer("/status/controller"), std::string()) : std::string();
   }
   void EditBooks(std::int64_t credits, std::int64_t house) {
     auto object = api.Find(kPartition).value();
@@ -237,6 +243,24 @@ TEST(Controller, ARestartedControllerGoesOnWithTheCreditsInTheNodePartition) {
   ASSERT_TRUE(world.Eventually([&] { return world.Epoch() > epoch; }));
   EXPECT_EQ(world.Credits(), 500);
   EXPECT_EQ(world.Times("LedgerSetAside"), 0);
+}
+
+TEST(Controller, WhoeverFollowsGoesOnWithTheBooksOfWhoLed) {
+  World world;
+  ASSERT_TRUE(world.Eventually([&] { return world.Credits() == 0; }));
+  world.controller->Stop();
+  world.EditBooks(300, -300);
+  world.StartController();
+  ASSERT_TRUE(world.Eventually([&] { return world.Leader() == "replica-1" && world.Credits() == 300; }));
+  auto follower = world.NewController("replica-2");
+  ASSERT_TRUE(world.Eventually([&] { return follower->NotReady().empty(); }));
+  const auto epoch = world.Epoch();
+  world.controller->Stop();
+  ASSERT_TRUE(world.Eventually([&] { return world.Leader() == "replica-2"; }));
+  ASSERT_TRUE(world.Eventually([&] { return world.Epoch() > epoch; }));
+  EXPECT_EQ(world.Credits(), 300);
+  EXPECT_EQ(world.Times("LedgerSetAside"), 0);
+  follower->Stop();
 }
 
 TEST(Controller, ANodePartitionEditedByHandIsSetAsideAndHarmsNothingElse) {

@@ -23,6 +23,7 @@ using ::testing::StartsWith;
 
 struct FakeState {
   std::vector<json> fingerprints{test::Deviating(), test::Learning(), test::Blind()};
+  std::vector<json> histories;
   std::vector<json> partitions{test::Partition()};
   std::map<std::string, json> vms{{"shop/db-1", {{"metadata", {{"uid", "db-uid"}}}}}};
   std::optional<Error> fail;
@@ -56,6 +57,10 @@ class FakeCluster final : public Cluster {
     }
     if (out.empty() && !name.empty()) return Fail(Code::kNotFound, "there is no NodePartition " + name);
     return out;
+  }
+  Result<std::vector<json>> LedgerHistories(const std::string& ns) override {
+    if (state_.histories.empty()) return Fail(Code::kNotFound, "no history of the ledger in " + ns);
+    return state_.histories;
   }
   Result<json> VirtualMachine(const std::string& ns, const std::string& name) override {
     const auto it = state_.vms.find(ns + "/" + name);
@@ -201,6 +206,18 @@ TEST(Cli, LedgerShowsAllNodesOrOneOrWhatConcernsAVm) {
   world.cluster.partitions.clear();
   EXPECT_EQ(world.Run({"ledger"}), kOk);
   EXPECT_THAT(world.err.str(), HasSubstr("No node runs an agent"));
+}
+
+TEST(Cli, LedgerTellsWhatTheControllersRemember) {
+  World world;
+  EXPECT_EQ(world.Run({"ledger", "--history", "--whorl-namespace", "ops"}), kMissing);
+  EXPECT_THAT(world.err.str(), HasSubstr("no history of the ledger in ops"));
+  world.cluster.histories = {test::History()};
+  EXPECT_EQ(world.Run({"ledger", "--history"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("Recalled"));
+  EXPECT_EQ(world.Run({"ledger", "--history", "-o", "json"}), kOk);
+  EXPECT_EQ(json::parse(world.out.str())["loans"].size(), 2u);
+  EXPECT_EQ(world.Run({"ledger", "--history", "--watch"}), kUsage);
 }
 
 TEST(Cli, LedgerIsWatchedLikeTop) {

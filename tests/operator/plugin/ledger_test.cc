@@ -97,5 +97,28 @@ TEST(Ledger, SaysTheSameToPrograms) {
   EXPECT_EQ(node["closedLoans"][0]["moved"], 12000);
 }
 
+TEST(LedgerHistory, IsMergedFromAllReplicasTheLatestFirst) {
+  auto other = test::History();
+  other["loans"].push_back({{"node", "node-1"},
+                            {"number", 9},
+                            {"resource", "cpu"},
+                            {"lender", "shop/db-1"},
+                            {"borrower", "shop/web-1"},
+                            {"amount", "30m"},
+                            {"since", "2023-11-14T22:10:00Z"},
+                            {"endTime", "2023-11-14T22:11:20Z"},
+                            {"outcome", "Returned"}});
+  const auto all = MergeHistories({test::History(), other, json::array()}, "", "");
+  ASSERT_EQ(all["loans"].size(), 3u) << "each once";
+  EXPECT_EQ(all["loans"][0]["number"], 9);
+  EXPECT_EQ(all["plans"].size(), 1u);
+  EXPECT_EQ(MergeHistories({other}, "node-2", "")["loans"].size(), 1u);
+  EXPECT_EQ(MergeHistories({other}, "", "shop/web-1")["loans"].size(), 2u);
+  const auto text = RenderHistory(all, {.now = kNow});
+  EXPECT_THAT(text, HasSubstr("node-1     6      lab/batch-1   shop/web-1   60m cpu   10 min       12000"));
+  EXPECT_THAT(text, HasSubstr("HandedOver"));
+  EXPECT_THAT(RenderHistory(json::object(), {}), HasSubstr("No loan that has ended"));
+}
+
 }  // namespace
 }  // namespace whorl::plugin

@@ -114,6 +114,8 @@ TEST_F(PluginOnARealServer, ShowsExplainsAndAsks) {
   EXPECT_THAT(out_.str(), HasSubstr("The books balance: 340m lent, 340m borrowed"));
   EXPECT_THAT(out_.str(), HasSubstr("Recalled"));
   EXPECT_EQ(Run({"ledger", "node-2"}), kMissing);
+  EXPECT_EQ(Run({"ledger", "--history"}), kMissing);
+  EXPECT_THAT(err_.str(), HasSubstr("no controller runs in namespace whorl-system"));
 
   const auto annotation = [&] {
     const auto vm = client_->Get(vms.Named("shop", "db-1"));

@@ -80,4 +80,16 @@ inline nlohmann::json Partition() {
 }})json");
 }
 
+// As /ledger.json of one controller.
+inline nlohmann::json History() {
+  return nlohmann::json::parse(R"json({
+    "loans": [
+      {"node": "node-1", "number": 6, "resource": "cpu", "lender": "lab/batch-1", "borrower": "shop/web-1",
+       "amount": "60m", "reason": "Need", "since": "2023-11-14T22:00:00Z", "endTime": "2023-11-14T22:03:20Z",
+       "outcome": "Recalled", "moved": 12000},
+      {"node": "node-2", "number": 1, "resource": "cpu", "lender": "lab/a", "borrower": "lab/b", "amount": "20m",
+       "reason": "Need", "since": "2023-11-14T21:00:00Z", "endTime": "2023-11-14T21:03:20Z", "outcome": "HandedOver"}],
+    "plans": [{"node": "node-1", "time": "2023-11-14T22:03:00Z", "lentMillicores": 60}]})json");
+}
+
 }  // namespace whorl::plugin::test
