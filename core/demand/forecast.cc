@@ -16,6 +16,7 @@ constexpr float kDayGain = 1.0f / 288, kForget = 0.9985f;
 constexpr float kEta = 0.15f, kShared = 0.002f;  // Hedge
 constexpr std::size_t kGruExpert = 6;
 constexpr float kGrowth = 1.5f;
+constexpr std::size_t kTurns = 3;
 
 // Weights after a loss each, at least kShared of them spread evenly.
 Float8 Reweigh(Float8 weight, Float8 loss, float part) {
@@ -173,8 +174,9 @@ void Forecaster::CloseBucket(float z, bool censored, bool learn, const Behaviour
   const std::size_t newest = buckets_ % kHourBuckets;
   if (learn && buckets_ > 0) {
     Judge(0, next_, z, 1, censored);
-    for (std::size_t k = 0; k < std::min<std::size_t>(buckets_, kHourBuckets); ++k)
-      Judge(1, hour_[(newest + kHourBuckets - 1 - k) % kHourBuckets], z, 1.0f / kHourBuckets, censored);
+    // Every third of the hour's forecasts in turn: in three buckets all are judged, at a third of the price.
+    for (std::size_t k = buckets_ % kTurns; k < std::min<std::size_t>(buckets_, kHourBuckets); k += kTurns)
+      Judge(1, hour_[(newest + kHourBuckets - 1 - k) % kHourBuckets], z, kTurns / static_cast<float>(kHourBuckets), censored);
   }
   std::copy_backward(z_.begin(), z_.end() - 1, z_.end());
   z_[0] = z;
