@@ -20,8 +20,10 @@ enum class Horizon : std::uint8_t {
 // Of what a VM will want, in the unit that was observed; never decreasing in this order.
 struct Quantiles {
   float p50 = 0, p90 = 0, p95 = 0, p99 = 0;
+  float highest = 0;  // seen, forgotten over weeks; no quantile
 };
-// Between the four (in the logarithm of the odds), for 0 < share < 1; beyond P99 their slope goes on.
+// Between the four (in the logarithm of the odds), for 0 < share < 1; beyond P99 towards the highest seen and
+// some headroom, never flatter than the slope that leads there.
 float QuantileAt(const Quantiles& quantiles, double share);
 
 // What else is known about the VM at that moment. Zero is "nothing known".
