@@ -851,6 +851,8 @@ Status Engine::AdoptCohort(VmHandle vm, const CohortModel& cohort) {
   const bool joined = cohort.id != 0 && cohort.id != memory.cohort.id;
   memory.cohort = cohort;
   state.has_cohort = cohort.id != 0;
+  // How far it usually was from others says nothing about how far it is from these.
+  if (joined) state.baseline.scorer.Forget(Detector::kCohort);
   if (!joined || state.baseline.learnt) return {};
   Scaling& scaling = state.baseline.scaling;
   const CohortModel::Belief belief = cohort.Shrink({scaling.center, scaling.spread_squared}, scaling.count);

@@ -99,6 +99,13 @@ void Scorer::LogsOfSmooth(float lowest) {
   }
 }
 
+void Scorer::Forget(Detector d) {
+  const auto i = static_cast<std::size_t>(d);
+  detector[i] = Calibration{};
+  smooth[i] = last[i] = before[i] = evidence[i] = 0;
+  seen[i] = 0;
+}
+
 // What of the newest value counts, given the two before it.
 float Scorer::Clean(std::size_t d, float raw, bool short_tick) const {
   if (seen[d] < 2) return raw;

@@ -72,6 +72,8 @@ struct Scorer {
   // `interval` of the samples: ticks shorter than kShortTick are cleaned of
   // single wild ones by a running median of three.
   Evidence Judge(const Signs& signs, Millis interval);
+  // The detector's history begins anew: what it measures has become another thing.
+  void Forget(Detector d);
   // After Judge. `weight`: of the detectors' histories, less while suspicious.
   // The fused evidence enters its own history whatever is suspected, or it would
   // promise rates it does not keep; of an episode (`flagged`) only the first

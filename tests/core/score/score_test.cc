@@ -109,5 +109,27 @@ TEST_F(ScorerTest, AdaptiveControlAnswersAlarmsThatComeTooOften) {
   EXPECT_GT(scorer.temper, 0.9f) << "and comes back";
 }
 
+// A cohort that another one replaces: how far the VM was from those says nothing about these.
+TEST(Scorer, AForgottenDetectorSaysNothingUntilItHasAHistoryAgain) {
+  Scorer scorer;
+  const auto tick = [&](float cohort) {
+    Signs signs;
+    signs.Put(Detector::kMahalanobis, 1);
+    signs.Put(Detector::kCohort, cohort);
+    const Evidence said = scorer.Judge(signs, Millis{60'000});
+    scorer.Learn(signs, 1, false, false, Millis{60'000});
+    return said.detector[static_cast<std::size_t>(Detector::kCohort)];
+  };
+  for (int i = 0; i < 300; ++i) tick(1 + 0.01f * static_cast<float>(i % 7));
+  Scorer kept = scorer;
+  scorer.Forget(Detector::kCohort);
+  float forgotten = 0, remembered = 0;
+  for (int i = 0; i < 40; ++i) forgotten = std::max(forgotten, tick(5));
+  std::swap(scorer, kept);
+  for (int i = 0; i < 40; ++i) remembered = std::max(remembered, tick(5));
+  EXPECT_GT(remembered, 2);
+  EXPECT_LT(forgotten, 1);
+}
+
 }  // namespace
 }  // namespace whorl
