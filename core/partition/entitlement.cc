@@ -11,8 +11,6 @@
 namespace whorl::partition {
 namespace {
 
-// A pod that holds a QEMU cannot answer with less.
-constexpr std::int64_t kLeastFloor = 10;
 constexpr double kMostFactor = 1e6;
 
 bool In(double x, double least, double most) { return x >= least && x <= most; }  // false for NaN
@@ -73,8 +71,8 @@ void Entitlements::Bounds(std::span<const Member> members, std::int64_t capacity
     const double base = static_cast<double>(capacity) * m.weight / weights;
     s.base = static_cast<std::int64_t>(base);
     s.ceiling = std::min(m.limit, static_cast<std::int64_t>(base * m.ceiling_fraction));
-    s.ceiling = std::max({s.ceiling, m.request, kLeastFloor});
-    s.floor = std::max({static_cast<std::int64_t>(base * m.floor_fraction), m.request, kLeastFloor});
+    s.ceiling = std::max({s.ceiling, m.request, least_floor_});
+    s.floor = std::max({static_cast<std::int64_t>(base * m.floor_fraction), m.request, least_floor_});
     s.floor = std::min(s.floor, s.ceiling);
     target_[i] = base;
   }
@@ -91,7 +89,7 @@ bool Entitlements::LowerFloors(std::span<const Member> members, std::int64_t cap
   if (sum <= capacity) return false;
   const auto lower = [&](std::int32_t of_class, bool deviating, bool below_request) {
     const auto kept = [&](std::size_t i) {
-      return below_request ? std::int64_t{0} : std::min(shares[i].floor, std::max(members[i].request, kLeastFloor));
+      return below_request ? std::int64_t{0} : std::min(shares[i].floor, std::max(members[i].request, least_floor_));
     };
     const auto concerns = [&](std::size_t i) {
       return members[i].priority_class == of_class && (members[i].priority > 0) == deviating;
@@ -148,7 +146,7 @@ Division Entitlements::Compute(std::span<const Member> members, std::span<const 
       const auto fault = FaultOf(members[i]);
       shares[i] = Share{};
       shares[i].floor_scaled = true;
-      shares[i].floor_cut = std::max(SoundRequest(members[i]), kLeastFloor);
+      shares[i].floor_cut = std::max(SoundRequest(members[i]), least_floor_);
       if (fault) shares[i].refused = fault->field;
     }
     return Division::kNoCapacity;

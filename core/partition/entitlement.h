@@ -78,6 +78,10 @@ enum class Division : std::uint8_t {
 // not allocate; otherwise without state. Members must be sorted by id.
 class Entitlements {
  public:
+  // Nobody's floor is below `least_floor` while it fits; the usual one is in
+  // millicores: a pod that holds a QEMU cannot answer with less.
+  explicit Entitlements(std::int64_t least_floor = 10) : least_floor_(least_floor) {}
+
   // `bonus_credit` scales each member's bonus, 0..1: what its credits still pay for.
   Division Compute(std::span<const Member> members, std::span<const double> bonus_credit, std::int64_t capacity,
                    std::vector<Share>& shares);
@@ -87,6 +91,7 @@ class Entitlements {
   bool LowerFloors(std::span<const Member> members, std::int64_t capacity, std::vector<Share>& shares);
   void Solve(std::int64_t capacity, std::vector<std::int64_t>& out);
 
+  std::int64_t least_floor_;
   std::vector<double> target_, lo_, hi_, real_;
   std::vector<std::int64_t> lo_whole_, hi_whole_, plain_, entitled_;
   std::vector<std::uint32_t> order_;
