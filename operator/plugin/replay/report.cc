@@ -48,7 +48,9 @@ Total TotalOf(const Report& report, std::size_t index, double demand_core_hours)
   const Outcome& first = report.results.front().outcomes[index];
   total.strategy = first.strategy;
   total.label = LabelOf(first.strategy);
-  if (!first.policy.empty() && report.policies.size() > 1) total.label += ", policy " + first.policy;
+  if (!first.policy.empty() && report.policies.size() > 1) {
+    total.label = (first.strategy == Strategy::kWhorlSoft ? "Whorl soft, " : "Whorl hard, ") + first.policy;
+  }
   const auto add = [](TotalPoint& to, const whatif::Point& point, double hours) {
     to.held += point.held / hours;
     to.unused += point.unused / hours;
@@ -139,7 +141,8 @@ void WriteVerdict(const Report& report, Summary& summary) {
   if (hard.unmet > vpa.unmet) {
     say(fmt::format(
         "As a hard partition this policy does worse than limits by VPA's rule ({} against {} unmet): its floor, "
-        "ceiling or lendable share keep CPU where it is not needed; compare another with a second --policy.",
+        "ceiling or lendable share, or the VMs' requests, keep CPU where it is not needed; compare another with a "
+        "second --policy.",
         Percent(hard.unmet), Percent(vpa.unmet)));
   }
   if (const Worst worst = WorstVm(report); worst.part > 0) {

@@ -42,7 +42,7 @@ std::string Strategies(const Summary& summary) {
     out += fmt::format(
         "<tr{}><td>{}</td><td class=\"bar\"><i style=\"width:{:.1f}%\"></i><span>{}</span></td><td>{}</td><td>{}</td>"
         "<td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>\n",
-        mine ? " class=\"mine\"" : "", EscapeHtml(total.label), most > 0 ? 60 * total.unmet / most : 0,
+        mine ? " class=\"mine\"" : "", EscapeHtml(total.label), most > 0 ? 48 * total.unmet / most : 0,
         EscapeHtml(Percent(total.unmet)), total.short_vms, EscapeHtml(Percent(total.worst_vm)),
         at([](const TotalPoint& p) { return Cores(p.held); }), at([](const TotalPoint& p) { return Cores(p.unused); }),
         at([&](const TotalPoint& p) { return EscapeHtml(Percent(summary.demand > 0 ? p.unmet / summary.demand : 0)); }),

@@ -124,7 +124,7 @@ function tradeoff() {
     options: {
       maintainAspectRatio: false, scales: {x, y}, interaction: {mode: "nearest", intersect: true},
       plugins: {
-        legend: {position: "right", labels: {color: colour("ink"), boxWidth: 22, boxHeight: 2}},
+        legend: {position: "bottom", labels: {color: colour("ink"), boxWidth: 22, boxHeight: 2}},
         tooltip: {callbacks: {label: (at) => {
           const p = at.raw.p;
           return [`${at.dataset.label}: ${at.dataset.knob} ${p.knob}${at.raw.usual ? " (usual)" : ""}`,

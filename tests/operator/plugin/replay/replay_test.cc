@@ -109,8 +109,8 @@ TEST_F(ReplayTest, ComparesTwoPolicies) {
   const auto open = Write("open.yaml", policy("open", "partition: Hard, lendablePercent: 100, floorPercent: 0"));
   EXPECT_EQ(Run({Table(), "--policy", tight, "--policy", open, "-o", "json"}), kOk) << err_.str();
   const json report = Json();
-  EXPECT_EQ(report["strategies"][0]["label"], "Whorl, hard (limits), policy tight");
-  EXPECT_EQ(report["strategies"][2]["label"], "Whorl, hard (limits), policy open");
+  EXPECT_EQ(report["strategies"][0]["label"], "Whorl hard, tight");
+  EXPECT_EQ(report["strategies"][2]["label"], "Whorl hard, open");
   EXPECT_LT(report["strategies"][2]["unmetShare"], report["strategies"][0]["unmetShare"]);
   EXPECT_EQ(Run({Table(), "--policy", tight, "--policy", open, "--policy", open}), kUsage);
   EXPECT_THAT(err_.str(), HasSubstr("two can be compared"));
