@@ -107,11 +107,19 @@ TEST_F(ReplayTest, ComparesTwoPolicies) {
   };
   const auto tight = Write("tight.yaml", policy("tight", "partition: Hard, lendablePercent: 0"));
   const auto open = Write("open.yaml", policy("open", "partition: Hard, lendablePercent: 100, floorPercent: 0"));
-  EXPECT_EQ(Run({Table(), "--policy", tight, "--policy", open, "-o", "json"}), kOk) << err_.str();
+  // Both have the same share; one wants more than it and the other next to nothing.
+  std::ostringstream rows;
+  for (int i = 0; i < 144; ++i) {
+    for (const auto& [vm, percent] : {std::pair{"busy", 70}, {"idle", 2}})
+      rows << vm << "," << 1767225600 + i * 300 << ",n1,4," << percent << ",4\n";
+  }
+  const auto uneven = Write("uneven.csv", "vm,ts,node,cores,cpu_pct,node_cores\n" + rows.str());
+  EXPECT_EQ(Run({uneven, "--policy", tight, "--policy", open, "-o", "json"}), kOk) << err_.str();
   const json report = Json();
   EXPECT_EQ(report["strategies"][0]["label"], "Whorl hard, tight");
   EXPECT_EQ(report["strategies"][2]["label"], "Whorl hard, open");
-  EXPECT_LT(report["strategies"][2]["unmetShare"], report["strategies"][0]["unmetShare"]);
+  EXPECT_NEAR(report["strategies"][0]["unmetShare"], 0.8 / 2.88, 0.01);  // busy wants 2.8 of its 2
+  EXPECT_LT(report["strategies"][2]["unmetShare"], 0.01);                // and has the rest from idle
   EXPECT_EQ(Run({Table(), "--policy", tight, "--policy", open, "--policy", open}), kUsage);
   EXPECT_THAT(err_.str(), HasSubstr("two can be compared"));
 }
