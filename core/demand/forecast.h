@@ -73,9 +73,10 @@ class Forecaster {
   bool censored() const { return pressed_ > 0; }
   // Mean of the newest bucket.
   float newest() const { return FromLog(z_[0]); }
-  // Goes on with these weights; null: without. They must outlive it.
-  void Use(const GruWeights* gru) { gru_ = gru; }
-  // Of one that was copied as bytes: nothing in it would make arithmetic go astray.
+  // All it has learnt, field by field and in one order: what is saved, and read back.
+  template <typename Self, typename Visitor>
+  static void VisitFields(Self& self, Visitor&& visit);
+  // Of one that was read back: nothing in it would make arithmetic go astray.
   bool Plausible() const;
 
   // Its own recent errors, over about a day of buckets.
@@ -155,5 +156,21 @@ class Forecaster {
   Pending next_{};
   std::array<Track, 3> track_{};
 };
+
+template <typename Self, typename Visitor>
+void Forecaster::VisitFields(Self& self, Visitor&& visit) {
+  const auto all = [&](auto&... field) { (visit(field), ...); };
+  all(self.grain_, self.seen_, self.bucket_censored_, self.pressed_, self.at_, self.bucket_, self.sum_, self.count_);
+  all(self.buckets_, self.slot_, self.fast_mean_, self.fast_last_, self.fast_scale_, self.fast_prefer_);
+  all(self.z_, self.mean3_, self.mean12_, self.day_mean_, self.scale_, self.level_, self.peak_, self.absolute_);
+  all(self.season_, self.profile_, self.covariance_, self.x_, self.rls_, self.hidden_, self.input_);
+  all(self.mid_weight_, self.weight_);
+  const auto pending = [&](auto& p) { all(p.experts, p.candidates, p.told, p.mid, p.scale, p.x); };
+  for (auto& p : self.hour_) pending(p);
+  pending(self.next_);
+  for (auto& t : self.track_) {
+    all(t.offset, t.residual, t.told, t.mid, t.value, t.miss, t.pinball, t.covered);
+  }
+}
 
 }  // namespace whorl

@@ -662,7 +662,8 @@ void Engine::State::DescribeMembers(Time now) {
 // (core/partition/claims.h); else everyone's is the policy's quantile with its margin.
 // Between the two numbers known of a forecast its distribution is taken for logistic.
 void Engine::State::FitNeeds() {
-  double fulls = 0, quantile = 0;
+  double fulls = 0, quantile = 0, weight_sum = 0;
+  for (const partition::Member& m : members) weight_sum += m.weight;
   for (const Need& need : needs) {
     fulls += need.full;
     quantile = std::max(quantile, need.quantile);
@@ -670,8 +671,10 @@ void Engine::State::FitNeeds() {
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (members[i].need) members[i].need = static_cast<std::int64_t>(std::ceil(needs[i].full));
   }
-  if (fulls <= static_cast<double>(Count(*capacity))) return;
-  const auto logit = [](double share) { return std::log(share / (1 - share)); };
+  const auto room = static_cast<double>(Count(*capacity));
+  if (fulls <= room) return;
+  // In our own logarithm: the compiler's and the library's need not agree in the last bit.
+  const auto logit = [](double share) { return static_cast<double>(Log(static_cast<float>(share / (1 - share)))); };
   foretold.clear();
   for (std::size_t i = 0; i < members.size(); ++i) {
     const Need& need = needs[i];
@@ -687,7 +690,10 @@ void Engine::State::FitNeeds() {
   }
   claims.Solve(foretold, Count(*capacity), 1 - quantile, claimed);
   for (std::size_t i = 0; i < members.size(); ++i) {
-    if (members[i].need && claimed[i]) members[i].need = *claimed[i];
+    if (!members[i].need || !claimed[i]) continue;
+    // What its own base share covers nobody need claim.
+    const double own = std::min(std::ceil(needs[i].full), room * members[i].weight / weight_sum);
+    members[i].need = std::max(*claimed[i], static_cast<std::int64_t>(own));
   }
 }
 

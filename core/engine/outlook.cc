@@ -27,10 +27,9 @@ constexpr std::uint32_t kVersion = 1;
 struct Header {
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;
-  std::uint64_t bytes = sizeof(Forecaster);
+  std::uint64_t bytes = 0;  // of the body
   std::uint64_t digest = 0;
 };
-static_assert(std::is_trivially_copyable_v<Forecaster>);
 
 std::uint64_t DigestOf(std::string_view bytes) {
   Digest digest;
@@ -118,14 +117,12 @@ float Outlook::RiseOfCpu() const {
 }
 
 std::string Outlook::Save() const {
-  std::string bytes(sizeof(Header) + sizeof forecaster_, '\0');
-  char* const body = bytes.data() + sizeof(Header);
-  for (std::size_t r = 0; r < kResources; ++r) {
-    Forecaster plain = forecaster_[r];
-    plain.Use(nullptr);  // the weights are this program's, not the VM's
-    std::memcpy(body + r * sizeof(Forecaster), &plain, sizeof(Forecaster));
-  }
+  std::string bytes(sizeof(Header), '\0');
+  // Field by field: what lies between two fields is nobody's, and differs from build to build.
+  const auto write = [&](const auto& field) { bytes.append(reinterpret_cast<const char*>(&field), sizeof field); };
+  for (const Forecaster& f : forecaster_) Forecaster::VisitFields(f, write);
   Header header;
+  header.bytes = bytes.size() - sizeof(Header);
   header.digest = DigestOf(std::string_view(bytes).substr(sizeof(Header)));
   std::memcpy(bytes.data(), &header, sizeof header);
   return bytes;
@@ -136,19 +133,28 @@ Status Outlook::Load(std::string_view section) {
   if (section.size() < sizeof header) return Fail(Code::kCorrupt, "forecasts: cut off; they are learnt anew");
   std::memcpy(&header, section.data(), sizeof header);
   if (header.magic != kMagic) return Fail(Code::kCorrupt, "forecasts: not a section of Whorl's; they are learnt anew");
-  if (header.version != kVersion || header.bytes != sizeof(Forecaster) ||
-      section.size() != sizeof header + sizeof forecaster_) {
+  std::string_view body = section.substr(sizeof header);
+  std::size_t expected = 0;
+  Forecaster::VisitFields(forecaster_[0], [&](const auto& field) { expected += sizeof field; });
+  if (header.version != kVersion || header.bytes != expected * kResources || body.size() != header.bytes) {
     return Fail(Code::kUnsupported, "forecasts: saved by another version; they are learnt anew");
   }
-  const std::string_view body = section.substr(sizeof header);
   if (header.digest != DigestOf(body)) {
     return Fail(Code::kCorrupt, "forecasts: checksum does not match; they are learnt anew");
   }
   std::array<Forecaster, kResources> loaded = forecaster_;
-  for (std::size_t r = 0; r < kResources; ++r) {
-    std::memcpy(static_cast<void*>(&loaded[r]), body.data() + r * sizeof(Forecaster), sizeof(Forecaster));
-    loaded[r].Use(ShippedGru());
-    if (!loaded[r].Plausible()) return Fail(Code::kCorrupt, "forecasts: hold impossible values; they are learnt anew");
+  const auto read = [&](auto& field) {
+    static_assert(std::is_trivially_copyable_v<std::remove_reference_t<decltype(field)>>);
+    if constexpr (std::is_same_v<std::remove_reference_t<decltype(field)>, bool>) {
+      field = body.front() != '\0';
+    } else {
+      std::memcpy(static_cast<void*>(&field), body.data(), sizeof field);
+    }
+    body.remove_prefix(sizeof field);
+  };
+  for (Forecaster& f : loaded) {
+    Forecaster::VisitFields(f, read);
+    if (!f.Plausible()) return Fail(Code::kCorrupt, "forecasts: hold impossible values; they are learnt anew");
   }
   forecaster_ = loaded;
   return {};

@@ -136,6 +136,26 @@ TEST(Needs, ThatDoNotFitTogetherAreLoweredByTheSamePart) {
   EXPECT_GT(lowered, 20) << "the case this is about";
 }
 
+TEST(Needs, WithinTheOwnShareAreNotAMatterOfPrice) {
+  NodeWorld world(900);
+  auto& db = world.Add(SpecOf("db-1"), 1);
+  auto& web = world.Add(SpecOf("web-1"), 2);
+  world.Add(SpecOf("batch-1"), 3);
+  world.Run(150);
+  db.demand = 1000;
+  world.Run(20);
+  ASSERT_GT(Count(world.Of(db).cpu_allocation), 400);
+  const auto own = Count(world.Of(web).cpu_entitlement);
+  ASSERT_LT(Count(world.Of(web).cpu_allocation), own);
+  web.demand = 1000;
+  int seconds = 0;
+  while (Count(world.Of(web).cpu_allocation) < own - 15 && seconds < 10) {
+    world.Second();
+    ++seconds;
+  }
+  EXPECT_LE(seconds, 2) << "the agent does it sooner";
+}
+
 TEST(Forecasts, AreMadeFromTheNodesOwnSamplesAndSurviveACheckpoint) {
   NodeWorld world;
   auto& db = world.Add(SpecOf("db-1"), 3);
