@@ -10,6 +10,7 @@
 
 #include "crd/json_fields.h"
 #include "operator/plugin/explain.h"
+#include "operator/plugin/fields.h"
 #include "operator/plugin/table.h"
 #include "operator/plugin/view.h"
 
@@ -19,18 +20,6 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kUnknown = "-";
-
-std::string Text(const json& object, const char* name) {
-  const auto* text = crd::FindString(object, name);
-  return text == nullptr ? std::string() : *text;
-}
-
-template <typename Read>
-void Each(const json& object, const char* name, const Read& read) {
-  const auto* list = crd::FindMember(object, name);
-  if (list == nullptr || !list->is_array()) return;
-  for (const auto& item : *list) read(item);
-}
 
 LoanRow ToLoan(const json& item) {
   LoanRow loan;

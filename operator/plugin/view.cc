@@ -4,23 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "crd/json_fields.h"
+#include "operator/plugin/fields.h"
 
 namespace whorl::plugin {
 namespace {
 
 using nlohmann::json;
-
-std::string Text(const json& object, const char* name) {
-  const auto* text = crd::FindString(object, name);
-  return text == nullptr ? std::string() : *text;
-}
-
-template <typename Read>
-void Each(const json& object, const char* name, const Read& read) {
-  const auto* list = crd::FindMember(object, name);
-  if (list == nullptr || !list->is_array()) return;
-  for (const auto& item : *list) read(item);
-}
 
 std::vector<LoanView> Loans(const json& status, const char* name) {
   std::vector<LoanView> out;
