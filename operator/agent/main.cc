@@ -89,7 +89,7 @@ int Serve(const Flags& flags) {
   if (!journal) return Stop(journal.error().In("journal"));
 
   const SystemClock clock;
-  KernelCgroupTree tree;
+  CgroupFiles tree;
   const VmFinder finder(flags.node.proc_root, *layout);
   std::string trouble;
   auto epochs = EpochFile::Open(flags.node.state_dir, trouble);

@@ -113,7 +113,7 @@ ProbeReport Probe(const ProbeOptions& options) {
   list.push_back(HostPids(options.proc_root));
 
   const VmFinder finder(options.proc_root, *layout);
-  const KernelCgroupTree tree;
+  const CgroupFiles tree;
   const CpuFiles files(report.version);
   auto places = finder.Scan();
   list.push_back(places ? Can("find-vms", std::to_string(places->size()) + " found")

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 #include "operator/agent/journal/agent_lock.h"
 #include "operator/agent/journal/journal.h"
 #include "operator/agent/journal/restore.h"
@@ -29,7 +29,7 @@ void Say(const std::string& line) {
   std::fflush(stdout);
 }
 
-std::size_t Pass(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, const std::string& state_dir,
+std::size_t Pass(KnobTree& tree, const Journal& journal, const std::string& cgroup_root, const std::string& state_dir,
                  bool agent_missed) {
   const auto looked = RestoreDue(tree, journal, cgroup_root, BootTime() - kAgentFirst,
                                  [&] { return agent_missed && !AgentLock::IsHeld(state_dir); });
@@ -43,7 +43,7 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
     Say("journal in " + state_dir + ": " + journal.error().message + "; mount the host's /run/whorl there");
     return 1;
   }
-  KernelCgroupTree tree;
+  CgroupFiles tree;
   Say("watching the journal in " + state_dir);
   bool agent_ran = true;
   while (ending == 0) {

@@ -13,7 +13,7 @@
 #include <string>
 #include <thread>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 #include "operator/agent/probe.h"
 #include "operator/agent/sense/sampler.h"
 #include "operator/agent/system_clock.h"
@@ -61,7 +61,7 @@ int Run(int seconds) {
     return 1;
   }
   const SystemClock clock;
-  const KernelCgroupTree tree;
+  const CgroupFiles tree;
   const VmFinder finder(node.proc_root, *layout);
   std::unique_ptr<SyscallSource> source;
   std::optional<SyscallSampler> syscalls;

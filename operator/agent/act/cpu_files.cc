@@ -64,7 +64,7 @@ Result<CpuValues> CpuFiles::Parse(const std::string& file, const std::string& te
   return values;
 }
 
-Result<CpuValues> CpuFiles::Read(const CgroupTree& tree, const std::string& dir) const {
+Result<CpuValues> CpuFiles::Read(const KnobTree& tree, const std::string& dir) const {
   const auto shares_text = tree.Read(dir, shares_file());
   if (!shares_text) return Fail(shares_text.error());
   auto shares = Parse(shares_file(), *shares_text);

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 #include "operator/agent/sense/cgroup_layout.h"
 
 namespace whorl::agent {
@@ -37,7 +37,7 @@ class CpuFiles {
   std::string QuotaText(std::int64_t quota_us, std::int64_t period_us) const;
 
   // Every knob as it stands; a "max" or -1 is a value, an unreadable file an error.
-  Result<CpuValues> Read(const CgroupTree& tree, const std::string& dir) const;
+  Result<CpuValues> Read(const KnobTree& tree, const std::string& dir) const;
   // A knob's text back into values; only the field that `file` carries is set.
   Result<CpuValues> Parse(const std::string& file, const std::string& text) const;
 

@@ -36,8 +36,8 @@ api::CpuKnobs ToKnobs(const CpuValues& values) {
   return knobs;
 }
 
-Holder::Holder(Options options, CgroupTree& tree, const Journal& journal, const VmDirectory& directory,
-               EpochFile& epochs, const Clock& clock)
+Holder::Holder(Options options, KnobTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
+               const Clock& clock)
     : options_(std::move(options)),
       tree_(tree),
       journal_(journal),

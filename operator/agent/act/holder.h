@@ -44,7 +44,7 @@ class Holder {
     // Told what an administrator wants to read in the log, one sentence each.
     std::function<void(const std::string&)> say = [](const std::string&) {};
   };
-  Holder(Options options, CgroupTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
+  Holder(Options options, KnobTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
          const Clock& clock);
 
   // Puts back what an earlier agent left. Returns one sentence per thing done.
@@ -120,7 +120,7 @@ class Holder {
   static void Refuse(api::Outcome& outcome, std::string_view reason, const std::string& message);
 
   const Options options_;
-  CgroupTree& tree_;
+  KnobTree& tree_;
   const Journal& journal_;
   const VmDirectory& directory_;
   EpochFile& epochs_;

@@ -13,7 +13,7 @@ JournalKnob* FindKnob(JournalEntry& entry, const std::string& file) {
 
 }  // namespace
 
-LimitWriter::LimitWriter(CgroupTree& tree, const Journal& journal, std::string cgroup_root)
+LimitWriter::LimitWriter(KnobTree& tree, const Journal& journal, std::string cgroup_root)
     : tree_(tree), journal_(journal), cgroup_root_(std::move(cgroup_root)) {}
 
 Status LimitWriter::Hold(JournalEntry& entry, const std::vector<WantedKnob>& wanted,

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 #include "operator/agent/journal/journal.h"
 #include "operator/agent/journal/restore.h"
 
@@ -28,7 +28,7 @@ struct ForeignChange {
 // back. Not thread-safe; every call happens under Journal::Lock().
 class LimitWriter {
  public:
-  LimitWriter(CgroupTree& tree, const Journal& journal, std::string cgroup_root);
+  LimitWriter(KnobTree& tree, const Journal& journal, std::string cgroup_root);
 
   // Brings the pod to `wanted` until `entry.expires` and updates `entry`. Knobs
   // already held stay held. All or nothing: when one write fails, those made by
@@ -53,7 +53,7 @@ class LimitWriter {
   std::string DirOf(const JournalEntry& entry) const { return cgroup_root_ + "/" + entry.dir; }
   std::optional<ForeignChange> CheckKnob(JournalEntry& entry, JournalKnob& knob);
 
-  CgroupTree& tree_;
+  KnobTree& tree_;
   const Journal& journal_;
   const std::string cgroup_root_;
   std::map<std::pair<std::string, std::string>, int> reasserted_;  // by pod and file

@@ -7,7 +7,7 @@ namespace {
 
 bool Vanished(const Error& error) { return error.code == Code::kNotFound || error.code == Code::kGone; }
 
-KnobOutcome RestoreOne(CgroupTree& tree, const std::string& dir, const JournalKnob& knob) {
+KnobOutcome RestoreOne(KnobTree& tree, const std::string& dir, const JournalKnob& knob) {
   KnobOutcome outcome{knob.file, KnobFate::kFailed, {}};
   const auto seen = tree.Read(dir, knob.file);
   if (!seen) {
@@ -42,7 +42,7 @@ KnobOutcome RestoreOne(CgroupTree& tree, const std::string& dir, const JournalKn
 
 }  // namespace
 
-std::vector<KnobOutcome> RestoreKnobs(CgroupTree& tree, const std::string& cgroup_root, const JournalEntry& entry) {
+std::vector<KnobOutcome> RestoreKnobs(KnobTree& tree, const std::string& cgroup_root, const JournalEntry& entry) {
   const std::string dir = cgroup_root + "/" + entry.dir;
   const auto inode = tree.Inode(dir);
   std::vector<KnobOutcome> outcomes;
@@ -58,7 +58,7 @@ std::vector<KnobOutcome> RestoreKnobs(CgroupTree& tree, const std::string& cgrou
   return outcomes;
 }
 
-std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root,
+std::vector<KnobOutcome> Restore(KnobTree& tree, const Journal& journal, const std::string& cgroup_root,
                                  const JournalEntry& entry) {
   auto outcomes = RestoreKnobs(tree, cgroup_root, entry);
   JournalEntry rest = entry;
@@ -73,7 +73,7 @@ std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const
   return outcomes;
 }
 
-Looked RestoreDue(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
+Looked RestoreDue(KnobTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
                   const std::function<bool()>& agent_gone) {
   Looked looked;
   const auto guard = journal.Lock();

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 #include "operator/agent/journal/journal.h"
 
 namespace whorl::agent {
@@ -24,11 +24,11 @@ struct KnobOutcome {
 };
 
 // Puts back what an entry says was found. Call under Journal::Lock().
-std::vector<KnobOutcome> RestoreKnobs(CgroupTree& tree, const std::string& cgroup_root, const JournalEntry& entry);
+std::vector<KnobOutcome> RestoreKnobs(KnobTree& tree, const std::string& cgroup_root, const JournalEntry& entry);
 
 // The same, and the entry leaves the journal unless a knob failed; then the
 // knobs that failed stay in it.
-std::vector<KnobOutcome> Restore(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root,
+std::vector<KnobOutcome> Restore(KnobTree& tree, const Journal& journal, const std::string& cgroup_root,
                                  const JournalEntry& entry);
 
 // One look at the whole journal, under its lock: restores every entry whose
@@ -39,7 +39,7 @@ struct Looked {
   std::size_t left = 0;           // entries still in the journal
   std::vector<std::string> said;  // one sentence per thing done or wrong
 };
-Looked RestoreDue(CgroupTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
+Looked RestoreDue(KnobTree& tree, const Journal& journal, const std::string& cgroup_root, Millis now,
                   const std::function<bool()>& agent_gone);
 
 bool AllSettled(const std::vector<KnobOutcome>& outcomes);

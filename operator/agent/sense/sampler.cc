@@ -12,7 +12,7 @@ constexpr std::size_t kScratchBytes = 65536;
 
 }  // namespace
 
-Sampler::Sampler(const VmFinder& finder, const CgroupTree& tree, SyscallSampler* syscalls, DomainReader* domains,
+Sampler::Sampler(const VmFinder& finder, const KnobTree& tree, SyscallSampler* syscalls, DomainReader* domains,
                  const Clock& clock)
     : finder_(finder),
       tree_(tree),

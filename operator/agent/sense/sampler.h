@@ -32,7 +32,7 @@ struct VmReading {
 class Sampler {
  public:
   // `syscalls` and `domains` may be null: their features stay unmeasured.
-  Sampler(const VmFinder& finder, const CgroupTree& tree, SyscallSampler* syscalls, DomainReader* domains,
+  Sampler(const VmFinder& finder, const KnobTree& tree, SyscallSampler* syscalls, DomainReader* domains,
           const Clock& clock);
 
   // Samples exactly these pods; those whose QEMU cannot be found are left out
@@ -58,7 +58,7 @@ class Sampler {
   void MeasureOthers(Millis now);
 
   const VmFinder& finder_;
-  const CgroupTree& tree_;
+  const KnobTree& tree_;
   const CpuFiles files_;
   SyscallSampler* const syscalls_;
   DomainReader* const domains_;

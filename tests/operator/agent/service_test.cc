@@ -9,7 +9,7 @@
 
 #include "operator/api/node.grpc.pb.h"
 #include "tests/fake/fake_api_pki.h"
-#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/fake_knob_tree.h"
 #include "tests/fake/manual_clock.h"
 #include "tests/fake/temp_dir.h"
 
@@ -85,7 +85,7 @@ class AgentService : public ::testing::Test {
   fake::TempDir dir_;
   fake::ManualClock clock_;
   fake::Authority authority_{"whorl"};
-  fake::FakeCgroupTree tree_{{}};
+  fake::FakeKnobTree tree_{{}};
   NoVms directory_;
   Journal journal_ = *Journal::Open(dir_.path());
   std::string trouble_;

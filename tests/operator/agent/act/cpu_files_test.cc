@@ -2,19 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/fake_knob_tree.h"
 
 namespace whorl::agent {
 namespace {
 
 TEST(CpuFiles, ReadsV1) {
-  const fake::FakeCgroupTree tree(
+  const fake::FakeKnobTree tree(
       {{"/pod", {{"cpu.shares", "109"}, {"cpu.cfs_quota_us", "-1"}, {"cpu.cfs_period_us", "100000"}}}});
   EXPECT_EQ(*CpuFiles(CgroupVersion::kV1).Read(tree, "/pod"), (CpuValues{109, -1, 100000}));
 }
 
 TEST(CpuFiles, ReadsV2OnTheScaleOfV1) {
-  const fake::FakeCgroupTree tree({{"/pod", {{"cpu.weight", "100"}, {"cpu.max", "50000 100000"}}}});
+  const fake::FakeKnobTree tree({{"/pod", {{"cpu.weight", "100"}, {"cpu.max", "50000 100000"}}}});
   const auto values = CpuFiles(CgroupVersion::kV2).Read(tree, "/pod");
   ASSERT_TRUE(values);
   EXPECT_EQ(WeightFromShares(*values->shares), 100u);
@@ -23,8 +23,8 @@ TEST(CpuFiles, ReadsV2OnTheScaleOfV1) {
 }
 
 TEST(CpuFiles, AMaxIsAValueAndAnUnreadableFileAnError) {
-  fake::FakeCgroupTree tree({{"/pod", {{"cpu.weight", "1"}, {"cpu.max", "max 100000"}}},
-                             {"/bad", {{"cpu.weight", "x"}, {"cpu.max", "max 100000"}}}});
+  fake::FakeKnobTree tree({{"/pod", {{"cpu.weight", "1"}, {"cpu.max", "max 100000"}}},
+                           {"/bad", {{"cpu.weight", "x"}, {"cpu.max", "max 100000"}}}});
   const CpuFiles files(CgroupVersion::kV2);
   const auto values = files.Read(tree, "/pod");
   ASSERT_TRUE(values);

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/fake_knob_tree.h"
 #include "tests/fake/manual_clock.h"
 #include "tests/fake/temp_dir.h"
 
@@ -101,7 +101,7 @@ class HolderTest : public testing::Test {
 
   fake::TempDir dir_;
   fake::ManualClock clock_;
-  fake::FakeCgroupTree tree_{{}};
+  fake::FakeKnobTree tree_{{}};
   FakeDirectory directory_;
   Journal journal_ = *Journal::Open(dir_.path());
   std::string trouble_;
@@ -507,7 +507,7 @@ TEST_F(HolderTest, WhenTheBorrowerCannotBeLoweredTheLenderIsNotRaised) {
 TEST(HolderOnV2, HoldsWeightAndMaxAndRestoresTheirBytes) {
   fake::TempDir dir;
   fake::ManualClock clock;
-  fake::FakeCgroupTree tree({{"/cg/pod", {{"cpu.weight", "5"}, {"cpu.max", "max 100000"}}}});
+  fake::FakeKnobTree tree({{"/cg/pod", {{"cpu.weight", "5"}, {"cpu.max", "max 100000"}}}});
   FakeDirectory directory;
   directory.Add("db-1");
   directory.places_[0].dirs.pod_cpu = "/cg/pod";

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/fake_knob_tree.h"
 #include "tests/fake/temp_dir.h"
 
 namespace whorl::agent {
@@ -18,7 +18,7 @@ class LimitWriterTest : public testing::Test {
   std::string Shares() const { return tree_.Text("/cg/cpu/pod/cpu.shares"); }
   std::string Quota() const { return tree_.Text("/cg/cpu/pod/cpu.cfs_quota_us"); }
 
-  fake::FakeCgroupTree tree_{{{"/cg/cpu/pod", {{"cpu.shares", "109"}, {"cpu.cfs_quota_us", "-1"}}}}};
+  fake::FakeKnobTree tree_{{{"/cg/cpu/pod", {{"cpu.shares", "109"}, {"cpu.cfs_quota_us", "-1"}}}}};
   fake::TempDir dir_;
   Journal journal_ = *Journal::Open(dir_.path());
   LimitWriter writer_{tree_, journal_, "/cg"};

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "tests/fake/fake_cgroup_tree.h"
+#include "tests/fake/fake_knob_tree.h"
 #include "tests/fake/temp_dir.h"
 
 namespace whorl::agent {
@@ -25,7 +25,7 @@ class RestoreTest : public testing::Test {
     for (const auto& outcome : Restore(tree_, journal_, "/cg", entry_)) fates.push_back(outcome.fate);
     return fates;
   }
-  fake::FakeCgroupTree tree_{{{"/cg/cpu/pod", {{"cpu.shares", "512"}, {"cpu.cfs_quota_us", "50000"}}}}};
+  fake::FakeKnobTree tree_{{{"/cg/cpu/pod", {{"cpu.shares", "512"}, {"cpu.cfs_quota_us", "50000"}}}}};
   fake::TempDir dir_;
   Journal journal_ = *Journal::Open(dir_.path());
   JournalEntry entry_;

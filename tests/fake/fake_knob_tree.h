@@ -6,16 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 
 namespace whorl::fake {
 
 // Cgroup directories in memory. Can fail: writes that are refused, writes that
 // have no effect, directories that vanish or are made anew. Not thread-safe.
-class FakeCgroupTree : public agent::CgroupTree {
+class FakeKnobTree : public agent::KnobTree {
  public:
   using Files = std::map<std::string, std::string>;
-  explicit FakeCgroupTree(std::map<std::string, Files> dirs) {
+  explicit FakeKnobTree(std::map<std::string, Files> dirs) {
     for (auto& [dir, files] : dirs) Add(dir, std::move(files));
   }
 

@@ -1,4 +1,4 @@
-#include "operator/agent/act/cgroup_tree.h"
+#include "operator/agent/act/knob_tree.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,7 +29,7 @@ struct File {
 
 }  // namespace
 
-Result<std::string> KernelCgroupTree::Read(const std::string& dir, std::string_view file) const {
+Result<std::string> CgroupFiles::Read(const std::string& dir, std::string_view file) const {
   const std::string path = dir + "/" + std::string(file);
   const File opened{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
   if (opened.fd < 0) return Fail(FromErrno(errno, path));
@@ -41,7 +41,7 @@ Result<std::string> KernelCgroupTree::Read(const std::string& dir, std::string_v
   return text;
 }
 
-Status KernelCgroupTree::Write(const std::string& dir, std::string_view file, std::string_view text) {
+Status CgroupFiles::Write(const std::string& dir, std::string_view file, std::string_view text) {
   const std::string path = dir + "/" + std::string(file);
   // Neither O_CREAT nor O_TRUNC: a knob exists or the pod is gone.
   const File opened{::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW)};
@@ -52,7 +52,7 @@ Status KernelCgroupTree::Write(const std::string& dir, std::string_view file, st
   return {};
 }
 
-Result<std::uint64_t> KernelCgroupTree::Inode(const std::string& dir) const {
+Result<std::uint64_t> CgroupFiles::Inode(const std::string& dir) const {
   struct stat info{};
   if (::stat(dir.c_str(), &info) != 0) return Fail(FromErrno(errno, dir));
   return static_cast<std::uint64_t>(info.st_ino);

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.h"
+
+namespace whorl::agent {
+
+// The knobs of pods. A knob is one line of text that can be read and written;
+// `dir` is the pod's cgroup, as an absolute path of this node, whatever the
+// knob itself belongs to. What Read gives is what Write takes, and what stands
+// there is read, never remembered: so the journal can undo any knob without
+// knowing what it does. Names:
+//   cpu.weight, memory.low ...   a file of the pod's cgroup; one line
+//   io.max@8:0                   one device's line of a file with many
+//   net.out@tap0, net.in@tap0    a tap in the pod's network namespace
+//   balloon, disk@vda            a libvirt domain of the pod
+// Implementations are thread-safe.
+class KnobTree {
+ public:
+  virtual ~KnobTree() = default;
+  // Without a final newline. kNotFound, kGone.
+  virtual Result<std::string> Read(const std::string& dir, std::string_view knob) const = 0;
+  virtual Status Write(const std::string& dir, std::string_view knob, std::string_view text) = 0;
+  // Names one life of a directory. kNotFound when there is none.
+  virtual Result<std::uint64_t> Inode(const std::string& dir) const = 0;
+};
+
+// The kernel's.
+class CgroupFiles : public KnobTree {
+ public:
+  Result<std::string> Read(const std::string& dir, std::string_view file) const override;
+  Status Write(const std::string& dir, std::string_view file, std::string_view text) override;
+  Result<std::uint64_t> Inode(const std::string& dir) const override;
+};
+
+}  // namespace whorl::agent
