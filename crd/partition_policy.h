@@ -46,7 +46,7 @@ inline constexpr std::array<PolicyNumber, 22> kPolicyNumbers{{
     {"resources.cpu.demandQuantilePercent", 50, 99, 95},
     {"resources.cpu.deviationFactorPercent", 0, 100, 50},
     {"resources.cpu.flappingReversals", 2, 1000, 8},
-    {"resources.cpu.floorPercent", 0, 100, 50},
+    {"resources.cpu.floorPercent", 0, 100, 10},
     {"resources.cpu.leastLoanMillicores", 10, 1'000'000'000, 20},
     {"resources.cpu.lendablePercent", 0, 100, 80},
     {"resources.cpu.marginPercent", 0, 300, 15},

@@ -16,7 +16,7 @@ enum class Pause : std::uint8_t { kNone, kHold, kHoldAndDrain };
 // against the CRD's bounds. One policy per engine tick and VM.
 struct CpuPolicy {
   PartitionKind partition = PartitionKind::kSoft;
-  double floor_fraction = 0.5;     // of base share, 0..1; never below requests
+  double floor_fraction = 0.1;     // of base share, 0..1; never below requests
   double ceiling_fraction = 4.0;   // of base share; never above the user's limit
   double lendable_fraction = 0.8;  // of entitlement above floor that may be lent, 0..1
   MilliCores step{1000};           // largest change of one allocation per tick

@@ -244,7 +244,7 @@ TEST_F(EngineTest, PastTheRenewDeadlineNoLoanIsOpened) {
   world.Run(100);
   db.demand = 1000;
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(world.Second(Authority::kRenewOnly).loans.empty());
-  world.Run(5);
+  world.Run(60);  // the need settles
   const auto borrowed = world.Of(db).cpu_borrowed;
   ASSERT_GT(Count(borrowed), 0);
   for (int i = 0; i < 30; ++i) world.Second(Authority::kRenewOnly);
