@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import down, look, product, up
+from . import down, look, product, second, up
 from .steps import Failed, elapsed, step, tell_failure
 
 EPILOG = """
@@ -27,7 +27,8 @@ more: e2e/README.md
 def arguments():
     parser = argparse.ArgumentParser(prog="./dev", description="Builds, runs and tests Whorl on this machine.", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("up", help="build and start everything; harmless when it runs already")
+    start = commands.add_parser("up", help="build and start everything; harmless when it runs already")
+    start.add_argument("--nodes", type=int, choices=(1, 2), default=1, help="2: also a virtual machine with cgroup v2 only as a second node (about half a minute more)")
     commands.add_parser("down", help="end everything and leave nothing behind")
     commands.add_parser("status", help="what runs, and what Whorl says")
     logs = commands.add_parser("logs", help="logs of controller, agent, restorer, guest NAME, kubelet, apiserver, ...")
@@ -64,7 +65,7 @@ def main(words):
         raise Failed("this needs root: it makes namespaces, cgroups and links", remedy=f"sudo ./dev {options.command}")
     if options.command == "up":
         with up.Lock():
-            up.up()
+            up.up(options.nodes)
     elif options.command == "down":
         with up.Lock():
             down.down()
@@ -102,6 +103,8 @@ def reload():
         raise Failed(f"Whorl cannot be installed: {reason}")
     with step("Whorl's image") as done:
         done.found(", ".join(product.import_image()))
+        if second.running():
+            second.import_whorl()
     with step("Whorl's pods") as done:
         product.apply_crds()
         product.install()

@@ -176,7 +176,7 @@ def node_ready():
 def stop():
     """Everything, in the order that works: the API server before etcd (without etcd it does not end), the node at once."""
     outcome = {}
-    for name in ("stand-in", "kube-scheduler", "kube-controller-manager"):
+    for name in ("node-v2", "stand-in", "kube-scheduler", "kube-controller-manager"):
         outcome[name] = processes.stop(name)
     # unshare --fork ignores TERM; its --kill-child takes the whole node with it.
     outcome["node"] = processes.stop("node", first=signal.SIGKILL)
@@ -192,7 +192,7 @@ def forget():
     left = machine.mounts()
     if [where for where in left if where.startswith(str(paths.STATE))]:
         raise Failed(f"not removing {paths.STATE}: still mounted: {', '.join(left)}")
-    for name in ("etcd", "pki", "kubeconfig", "node", "guest", "images", "pids", "stripped"):
+    for name in ("etcd", "pki", "kubeconfig", "node", "guest", "images", "pids", "second", "stripped"):
         shutil.rmtree(paths.STATE / name, ignore_errors=True)
     for name in (*paths.IN_GUEST, "world.json"):
         (paths.STATE / name).unlink(missing_ok=True)

@@ -20,9 +20,14 @@ MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_
            "virtio_balloon")
 
 
-def kernel():
-    """vmlinuz and the modules out of Debian's cloud kernel package. Returns (folder, was it fetched now). A kernel once fetched stays until the cache goes."""
+def kernel(whole=False):
+    """vmlinuz and the modules out of Debian's cloud kernel package. Returns (folder, was it fetched now). A kernel once fetched stays until the cache goes.
+
+    `whole`: with lib/modules as it is in the package, for a machine that loads more than the guests do.
+    """
     cached = sorted((paths.CACHE / "kernel").glob("linux-image-*/vmlinuz"), key=lambda path: path.stat().st_mtime)
+    if whole:
+        cached = [path for path in cached if (path.parent / "lib/modules").is_dir()]
     if cached:
         return cached[-1].parent, False
     depends = run("apt-cache", "show", "--no-all-versions", KERNEL_PACKAGE).stdout
@@ -44,17 +49,25 @@ def kernel():
         if not found:
             raise Failed(f"the kernel package {package} has no module {name}", remedy="adapt MODULES in e2e/world/guest.py to what it has")
         shutil.copy(found[0], out / f"{name}.ko")
+    shutil.copytree(work / "x/lib/modules", out / "lib/modules", symlinks=True)
+    shutil.rmtree(target, ignore_errors=True)  # one of the same version, but without all modules
     out.rename(target)
     shutil.rmtree(work)
     return target, True
 
 
 def write_initramfs(kernel_folder, programs, target):
-    """busybox, our programs and the drivers as a compressed cpio in `target`."""
-    entries = [(folder, 0o40755, b"") for folder in ("bin", "dev", "proc", "sys", "lib", "lib/modules")]
-    entries += [("init", 0o100755, (GUEST / "init").read_bytes()), ("bin/busybox", 0o100755, Path("/bin/busybox").read_bytes()),
+    """What a guest boots from: our programs and its init."""
+    write_cpio(kernel_folder, GUEST / "init", {f"bin/{program.name}": (program.read_bytes(), 0o755) for program in programs}, target)
+
+
+def write_cpio(kernel_folder, init, files, target):
+    """busybox, `init`, the drivers and {path: (bytes, mode)} as a compressed cpio in `target`."""
+    folders = ["bin", "dev", "proc", "root", "sys", "lib", "lib/modules", *sorted({str(Path(name).parent) for name in files} - {"bin"})]
+    entries = [(folder, 0o40755, b"") for folder in folders]
+    entries += [("init", 0o100755, init.read_bytes()), ("bin/busybox", 0o100755, Path("/bin/busybox").read_bytes()),
                 ("lib/modules/order", 0o100644, "".join(f"{name}\n" for name in MODULES).encode())]
-    entries += [(f"bin/{program.name}", 0o100755, program.read_bytes()) for program in programs]
+    entries += [(name, 0o100000 | mode, data) for name, (data, mode) in files.items()]
     entries += [(f"lib/modules/{name}.ko", 0o100644, (kernel_folder / f"{name}.ko").read_bytes()) for name in MODULES]
     archive = io.BytesIO()
     for number, (name, mode, data) in enumerate([*entries, ("TRAILER!!!", 0, b"")], start=1):

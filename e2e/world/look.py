@@ -8,9 +8,12 @@ import time
 from . import cluster, guest, paths, processes, product, tools, up
 from .steps import Failed
 
-HOST_LOGS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "containerd", "stand-in", "node")
+HOST_LOGS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "containerd", "stand-in", "node",
+             "node-v2", "kubelet-v2", "kube-proxy-v2", "containerd-v2")
 SHORT = {"apiserver": "kube-apiserver", "kcm": "kube-controller-manager", "controller-manager": "kube-controller-manager", "scheduler": "kube-scheduler", "standin": "stand-in", "proxy": "kube-proxy"}
-POD_LOGS = {"controller": ("deployment/whorl-controller", []), "agent": ("daemonset/whorl-agent", ["-c", "agent"]), "restorer": ("daemonset/whorl-agent", ["-c", "restorer"])}
+# Component, container, and the node whose pod is meant.
+POD_LOGS = {"controller": ("controller", "controller", None), "agent": ("agent", "agent", paths.NODE_NAME), "restorer": ("agent", "restorer", paths.NODE_NAME),
+            "agent-v2": ("agent", "agent", paths.SECOND_NAME), "restorer-v2": ("agent", "restorer", paths.SECOND_NAME)}
 
 
 def need_running():
@@ -20,7 +23,7 @@ def need_running():
 
 def status():
     print(f"state {paths.STATE}   cache {paths.CACHE}   logs {paths.LOGS}")
-    for name in (*cluster.CONTROL_PLANE, "node", "stand-in"):
+    for name in (*cluster.CONTROL_PLANE, "node", "stand-in", *(["node-v2"] if processes.pid_of("node-v2") else [])):
         pid = processes.pid_of(name)
         print(f"  {name:<26}{f'running, pid {pid}' if pid else 'not running'}")
     if processes.pid_of("kube-apiserver") is None:
@@ -59,8 +62,12 @@ def logs(what, follow, more):
         return 0
     what = SHORT.get(what, what)
     if what in POD_LOGS:
-        target, options = POD_LOGS[what]
-        return kubectl(["-n", product.NAMESPACE, "logs", target, *options, *(["-f"] if follow else []), *more])
+        component, container, node = POD_LOGS[what]
+        need_running()
+        pod = product.pod_of(component, node)
+        if pod is None:
+            raise Failed(f"no {component} pod{f' on {node}' if node else ''}", remedy="./dev status" if node != paths.SECOND_NAME else "./dev up --nodes 2")
+        return kubectl(["-n", product.NAMESPACE, "logs", pod["metadata"]["name"], "-c", container, *(["-f"] if follow else []), *more])
     if what == "guest":
         if not more:
             raise Failed("which guest?", remedy="./dev logs guest db-1")

@@ -31,6 +31,14 @@ SERVICE_IP = "10.96.0.1"
 API_URL = f"https://{WORLD_IP}:6443"
 NODE_NAME = "node-1"
 
+# The second node: a virtual machine, at the other end of a tap in that namespace.
+SECOND = STATE / "second"
+SECOND_NAME = "node-v2"
+SECOND_LINK = "node-v2"
+SECOND_GATEWAY = "10.199.1.1"
+SECOND_IP = "10.199.1.2"
+SECOND_POD_CIDR = "10.244.1.0/24"
+
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CGROUP = "whorl-world"
 

@@ -27,8 +27,12 @@ def make_all():
         "node": f"/O=system:nodes/CN=system:node:{paths.NODE_NAME}",
         "standin": "/CN=kubevirt-stand-in",
     }.items():
-        _pair(user, subject)
-        write_kubeconfig(user)
+        make_user(user, subject)
+
+
+def make_user(user, subject):
+    _pair(user, subject)
+    write_kubeconfig(user)
 
 
 def _new_key(name):

@@ -63,12 +63,20 @@ def install():
     cluster.apply(POLICY)
 
 
-def wait_until_running(timeout=60):
+def wait_until_running(timeout=60, nodes=(paths.NODE_NAME,)):
+    """The controller, and an agent on each of the nodes."""
     def rolled_out():
-        pods = cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=whorl")["items"]
-        return {component_of(p) for p in pods} >= {"agent", "controller"} and all(is_ready(p) for p in pods if not p["metadata"].get("deletionTimestamp"))
+        pods = [p for p in cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=whorl")["items"] if not p["metadata"].get("deletionTimestamp")]
+        with_agent = {p["spec"].get("nodeName") for p in pods if component_of(p) == "agent"}
+        return "controller" in map(component_of, pods) and with_agent >= set(nodes) and all(map(is_ready, pods))
 
     wait_for("Whorl's pods are ready", rolled_out, timeout, every=0.3, remedy="./dev logs controller; ./dev logs agent; ./dev kubectl -n whorl-system describe pods")
+
+
+def pod_of(component, node=None):
+    """A live pod of the component, on `node` where one is named; None when there is none."""
+    pods = cluster.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
+    return next((p for p in pods if not p["metadata"].get("deletionTimestamp") and node in (None, p["spec"].get("nodeName"))), None)
 
 
 def component_of(pod):
@@ -87,4 +95,4 @@ def restart_pods():
     """New pods from the image that has just been imported under the same name."""
     cluster.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/whorl-controller", "daemonset/whorl-agent")
     for workload in ("deployment/whorl-controller", "daemonset/whorl-agent"):
-        cluster.kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=60s")
+        cluster.kubectl("-n", NAMESPACE, "rollout", "status", workload, "--timeout=120s")

@@ -59,6 +59,27 @@ def step(name, will_take=""):
     say(f"{name:<22} {time.monotonic() - begun:6.1f}s  {current.note or 'ok'}")
 
 
+class Background(threading.Thread):
+    """Work beside the other steps; result() waits for it and raises what it raised."""
+
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self.work, self.error, self.value = work, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.value = self.work()
+        except BaseException as error:
+            self.error = error
+
+    def result(self):
+        self.join()
+        if self.error:
+            raise self.error
+        return self.value
+
+
 def tell_failure(name, failure, took):
     with _printing:
         print(f"[{elapsed():6.1f}s] {name:<22} {took:6.1f}s  FAILED", file=sys.stderr)

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from . import down, images, paths, tools, up
-from .steps import Failed, say, step
+from . import down, images, node_disk, paths, tools, up
+from .steps import Background, Failed, say, step
 
 LEFT = paths.TREE / "build" / "left-by-failed-tests"
 CLOSING = re.compile(r"^(\d+)% tests passed, (\d+) tests failed out of (\d+)")
@@ -66,7 +66,7 @@ def test(options):
     if everything or options.lint:
         lint(tally, "clang-format", "format")
     # The world's programs and root file systems, while the compilers leave a core now and then.
-    prepared = up.Background(prepare_world) if everything or options.e2e else None
+    prepared = Background(prepare_world) if everything or options.e2e else None
     release = build("release", "-DWHORL_E2E=ON")
     if everything or options.unit:
         tally.ctest("unit and component tests", release, "-LE", "e2e|lint", "-j2", "--repeat", "until-pass:2")
@@ -101,6 +101,7 @@ def prepare_world():
     tools.build()
     for name in ("launcher", "whorl"):
         images.base_layer(name)
+    node_disk.get()
 
 
 def lint(tally, title, *command):

@@ -4,11 +4,10 @@ import fcntl
 import json
 import shutil
 import sys
-import threading
 import time
 
-from . import cluster, crds, guest, images, machine, paths, pki, processes, product, tools
-from .steps import Failed, elapsed, say, step, wait_for
+from . import cluster, crds, guest, images, machine, paths, pki, processes, product, second, tools
+from .steps import Background, Failed, elapsed, say, step, wait_for
 
 
 class Lock:
@@ -27,28 +26,7 @@ class Lock:
         self.file.close()
 
 
-class Background(threading.Thread):
-    """Work beside the other steps; result() waits for it and raises what it raised."""
-
-    def __init__(self, work):
-        super().__init__(daemon=True)
-        self.work, self.error, self.value = work, None, None
-        self.start()
-
-    def run(self):
-        try:
-            self.value = self.work()
-        except BaseException as error:
-            self.error = error
-
-    def result(self):
-        self.join()
-        if self.error:
-            raise self.error
-        return self.value
-
-
-def up():
+def up(nodes=1):
     paths.LOGS.mkdir(parents=True, exist_ok=True)
     running = [name for name in (*cluster.CONTROL_PLANE, "node", "stand-in") if processes.pid_of(name)]
     if not running:
@@ -120,6 +98,8 @@ def up():
         with step("opting in") as done:
             product.enrol()
             done.found(", ".join(product.ENROLLED) + ": whorl.dev/mode=enforce")
+    if nodes > 1:
+        second.up()
     (paths.STATE / "world.json").write_text(json.dumps({"up": time.time(), "took": elapsed(), "kvm": with_kvm}))
     tell_what_to_type()
 

@@ -36,13 +36,21 @@ node::v1::Capability Cannot(const std::string& name, const std::string& why) {
   return capability;
 }
 
-// A directory to try files on: a VM's pod when there is one, else the agent's
-// own cgroup, else the top.
-std::string SampleDir(const std::vector<ProbedVm>& vms, std::string VmDirs::* which, const std::string& mount) {
+// Where limits are when there is no VM to look at: the agent's own cgroup. On v2 the
+// top has none.
+std::string OwnDir(const CgroupLayout& layout, const std::string& proc_root) {
+  if (const auto text = ReadSmallFile(proc_root + "/self/cgroup")) {
+    if (const auto dir = layout.CountedDir(*text)) return *dir;
+  }
+  return layout.v2();
+}
+
+// A directory to try files on: a VM's pod when there is one, else `otherwise`.
+std::string SampleDir(const std::vector<ProbedVm>& vms, std::string VmDirs::* which, const std::string& otherwise) {
   for (const auto& vm : vms) {
     if (!(vm.place.dirs.*which).empty()) return vm.place.dirs.*which;
   }
-  return mount;
+  return otherwise;
 }
 
 node::v1::Capability Knob(const std::string& name, const std::string& path) {
@@ -137,7 +145,7 @@ ProbeReport Probe(const ProbeOptions& options) {
     report.vms.push_back(std::move(vm));
   }
 
-  const auto cpu_dir = SampleDir(report.vms, &VmDirs::pod_cpu, v1 ? layout->cpu() : layout->v2());
+  const auto cpu_dir = SampleDir(report.vms, &VmDirs::pod_cpu, v1 ? layout->cpu() : OwnDir(*layout, options.proc_root));
   const auto v2_dir = SampleDir(report.vms, &VmDirs::pod_v2, layout->v2());
   list.push_back(Knob("cpu.shares", cpu_dir + "/" + files.shares_file()));
   list.push_back(Knob("cpu.quota", cpu_dir + "/" + files.quota_file()));

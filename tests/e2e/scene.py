@@ -183,8 +183,9 @@ def quota(name):
 
 
 def whorl_pod(component):
-    pods = cluster.get("pods", "-n", product.NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
-    return next(p for p in pods if not p["metadata"].get("deletionTimestamp"))
+    pod = product.pod_of(component, paths.NODE_NAME)
+    assert pod, f"no {component} pod on {paths.NODE_NAME}"
+    return pod
 
 
 def pid_in(component, program):
