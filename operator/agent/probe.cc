@@ -12,8 +12,9 @@
 #include <sstream>
 
 #include "operator/agent/act/cpu_files.h"
+#include "operator/agent/act/domain_knobs.h"
 #include "operator/agent/sense/cpu_gauge.h"
-#include "operator/agent/sense/domain_reader.h"
+#include "operator/agent/sense/launcher_libvirt.h"
 #include "operator/agent/sense/syscalls.h"
 #include "operator/agent/sense/text_file.h"
 
@@ -21,6 +22,7 @@ namespace whorl::agent {
 namespace {
 
 constexpr long kTmpfsMagic = 0x01021994;
+constexpr Millis kDomainPatience{1000};
 
 node::v1::Capability Can(const std::string& name, const std::string& detail = {}) {
   node::v1::Capability capability;
@@ -80,6 +82,34 @@ node::v1::Capability HostPids(const std::string& proc_root) {
     return Cannot("host-pids", "process 1 is " + first->substr(0, first->find('\n')) + "; set hostPID: true");
   }
   return Can("host-pids", "process 1 is " + first->substr(0, first->find('\n')));
+}
+
+// What libvirt lets us set on the domains of these pods. Judged by the first that
+// answers, of a few: launchers that hang shall not hold up the agent's start.
+std::vector<node::v1::Capability> DomainCapabilities(const std::vector<ProbedVm>& vms, const DomainKnobs& knobs) {
+  constexpr const char* kBalloon = "memory.balloon";
+  constexpr const char* kThrottle = "disk.throttle";
+  constexpr std::size_t kTries = 2;
+  if (vms.empty()) return {Can(kBalloon, "no VM here to try it on"), Can(kThrottle, "no VM here to try it on")};
+  std::string why;
+  for (std::size_t i = 0; i < vms.size() && i < kTries; ++i) {
+    const auto& dir = vms[i].place.dirs.pod_cpu;
+    const auto facts = knobs.Facts(dir);
+    if (!facts) {
+      if (why.empty()) why = facts.error().message;
+      continue;
+    }
+    const auto memory = knobs.Read(dir, "balloon");
+    const auto disk = facts->disks.empty() ? Fail(Code::kNotFound, "the VM tried has no disk")
+                                           : knobs.Read(dir, "disk@" + facts->disks.front());
+    auto balloon = memory ? Can(kBalloon, "through libvirt") : Cannot(kBalloon, memory.error().message);
+    if (memory && !facts->pinned.empty()) {
+      balloon = Cannot(kBalloon, "the memory of the VM tried is pinned by " + facts->pinned);
+    }
+    return {std::move(balloon),
+            disk ? Can(kThrottle, "by QEMU, through libvirt") : Cannot(kThrottle, disk.error().message)};
+  }
+  return {Cannot(kBalloon, why), Cannot(kThrottle, why)};
 }
 
 }  // namespace
@@ -181,6 +211,17 @@ ProbeReport Probe(const ProbeOptions& options) {
   } else {
     list.push_back(Can("libvirt", "reached in " + std::to_string(with_libvirt) + " of " +
                                       std::to_string(report.vms.size()) + " pods"));
+  }
+
+  std::optional<DomainKnobs> own;
+  if (options.domains == nullptr) {
+    DomainKnobs::Options knobs;
+    knobs.proc_root = options.proc_root;
+    knobs.patience = kDomainPatience;
+    own.emplace(knobs);
+  }
+  for (auto& capability : DomainCapabilities(report.vms, own ? *own : *options.domains)) {
+    list.push_back(std::move(capability));
   }
 
   struct statfs state{};

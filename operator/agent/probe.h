@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/agent/act/domain_knobs.h"
 #include "operator/agent/sense/finder.h"
 #include "operator/agent/sense/syscall_cost.h"
 #include "operator/api/node.pb.h"
@@ -18,6 +19,8 @@ struct ProbeOptions {
   // Why system calls cannot be counted, "" when they can, where that is known
   // already; else the program is loaded to find out.
   std::optional<std::string> syscalls;
+  // The agent's own, where it has them; else they are made for the probe.
+  const DomainKnobs* domains = nullptr;
   // Also measures what counting them costs: a few seconds of one core.
   bool measure_cost = false;
 };

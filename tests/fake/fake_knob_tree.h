@@ -30,6 +30,9 @@ class FakeKnobTree : public agent::KnobTree {
 
   // `path` is dir/file. The next write to it is refused with this error.
   void FailNextWrite(const std::string& path, int error) { failing_[path] = error; }
+  // From the next write to it on, nothing of it comes back any more: neither the
+  // write, which takes effect, nor any read.
+  void HangFromNextWrite(const std::string& path) { hanging_[path] = false; }
   // The next write to it succeeds and changes nothing.
   void IgnoreNextWrite(const std::string& path) { ignoring_[path] = true; }
   // Called after each write that took effect.
@@ -47,6 +50,8 @@ class FakeKnobTree : public agent::KnobTree {
     const auto text = found->second.files.find(std::string(file));
     if (text == found->second.files.end())
       return Fail(Code::kNotFound, dir + "/" + std::string(file) + ": no such file");
+    if (const auto hangs = hanging_.find(dir + "/" + std::string(file)); hangs != hanging_.end() && hangs->second)
+      return Fail(Code::kUnavailable, hangs->first + ": no answer");
     return text->second;
   }
 
@@ -61,6 +66,10 @@ class FakeKnobTree : public agent::KnobTree {
     if (auto seen = Read(dir, file); !seen) return Fail(seen.error());
     writes_.push_back(path + "=" + std::string(text));
     if (ignoring_.erase(path) == 0) dirs_.at(dir).files.at(std::string(file)) = text;
+    if (auto hangs = hanging_.find(path); hangs != hanging_.end()) {
+      hangs->second = true;
+      return Fail(Code::kUnavailable, path + ": no answer");
+    }
     if (look_) look_();
     return {};
   }
@@ -80,6 +89,7 @@ class FakeKnobTree : public agent::KnobTree {
   std::map<std::string, Dir> dirs_;
   std::map<std::string, int> failing_;
   std::map<std::string, bool> ignoring_;
+  std::map<std::string, bool> hanging_;  // true once it does
   std::function<void()> look_;
   std::vector<std::string> writes_;
 };

@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <optional>
 #include <system_error>
 
 namespace whorl::agent {
@@ -27,7 +30,30 @@ struct File {
   }
 };
 
+std::optional<std::uint64_t> Number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 }  // namespace
+
+bool Travels(std::string_view knob) { return knob == "balloon"; }
+
+bool OnItsWay(std::string_view knob, std::string_view seen, std::initializer_list<std::string_view> ours) {
+  if (!Travels(knob)) return false;
+  const auto now = Number(seen);
+  std::optional<std::uint64_t> least;
+  std::optional<std::uint64_t> most;
+  for (const auto text : ours) {
+    const auto value = Number(text);
+    if (!value) continue;
+    least = std::min(least.value_or(*value), *value);
+    most = std::max(most.value_or(*value), *value);
+  }
+  return now && least && *least <= *now && *now <= *most;
+}
 
 Result<std::string> CgroupFiles::Read(const std::string& dir, std::string_view file) const {
   const std::string path = dir + "/" + std::string(file);

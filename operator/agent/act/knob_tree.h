@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,14 @@ class KnobTree {
   // Names one life of a directory. kNotFound when there is none.
   virtual Result<std::uint64_t> Inode(const std::string& dir) const = 0;
 };
+
+// Whether a knob is followed in its own time: a guest goes after its balloon page by
+// page, all others hold at once what they are given. What such a knob reads as says
+// nothing of what was written to it last: whoever undoes a write writes in any case.
+bool Travels(std::string_view knob);
+// True where a travelling knob reads as something within the span of `ours`, the texts
+// that were found there and written: then it is no foreign value.
+bool OnItsWay(std::string_view knob, std::string_view seen, std::initializer_list<std::string_view> ours);
 
 // The kernel's.
 class CgroupFiles : public KnobTree {

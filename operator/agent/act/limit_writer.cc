@@ -70,11 +70,12 @@ Status LimitWriter::Hold(JournalEntry& entry, const std::vector<WantedKnob>& wan
       failed = Fail(seen.error());
       break;
     }
-    if (*seen != want.text) {
+    const bool arriving = OnItsWay(want.file, *seen, {knob->found, knob->wrote, want.text});
+    if (*seen != want.text && !arriving) {
       failed = Fail(Code::kRefused, want.file + " reads " + *seen + " after writing " + want.text);
       break;
     }
-    knob->wrote = *seen;
+    knob->wrote = want.text;
   }
   if (failed) return journal_.Put(entry);
 
@@ -83,14 +84,21 @@ Status LimitWriter::Hold(JournalEntry& entry, const std::vector<WantedKnob>& wan
   while (written-- > 0) {
     const auto& [file, text] = undo[written];
     const auto now = tree_.Read(dir, file);
-    if (now && *now != text) static_cast<void>(tree_.Write(dir, file, text));
+    if (now && (*now != text || Travels(file))) static_cast<void>(tree_.Write(dir, file, text));
   }
   JournalEntry after = before;
   after.expires = entry.expires;
   for (const auto& [file, text] : undo) {
     const auto now = tree_.Read(dir, file);
-    // Could not be taken back: stays journalled, to be restored by the lease.
-    if (now && *now != text && FindKnob(after, file) == nullptr) after.knobs.push_back(*FindKnob(entry, file));
+    // Could not be taken back, or not be looked at (a write that was given up may yet
+    // take effect): stays journalled, to be restored by the lease.
+    const bool vanished = !now && (now.error().code == Code::kNotFound || now.error().code == Code::kGone);
+    if ((now && *now == text) || vanished) continue;
+    if (auto* kept = FindKnob(after, file)) {
+      kept->intent = FindKnob(entry, file)->intent;
+    } else {
+      after.knobs.push_back(*FindKnob(entry, file));
+    }
   }
   const auto kept = after.knobs.empty() ? journal_.Drop(entry.pod_uid) : journal_.Put(after);
   entry = std::move(after);
@@ -122,6 +130,7 @@ std::optional<ForeignChange> LimitWriter::CheckKnob(JournalEntry& entry, Journal
   const auto dir = DirOf(entry);
   const auto seen = tree_.Read(dir, knob.file);
   if (!seen || *seen == knob.wrote) return std::nullopt;  // unreadable: the next write will say so
+  if (OnItsWay(knob.file, *seen, {knob.found, knob.wrote, knob.intent})) return std::nullopt;
   if (*seen == knob.found) {
     int& times = reasserted_[{entry.pod_uid, knob.file}];
     if (times < kReasserts) {

@@ -77,7 +77,9 @@ bool SafeDir(const std::string& dir) {
 }
 
 bool KnownKnob(const std::string& file) {
-  return file == "cpu.shares" || file == "cpu.cfs_quota_us" || file == "cpu.weight" || file == "cpu.max";
+  if (file == "cpu.shares" || file == "cpu.cfs_quota_us" || file == "cpu.weight" || file == "cpu.max") return true;
+  constexpr std::string_view kDisk = "disk@";
+  return file == "balloon" || (file.starts_with(kDisk) && SafeName(std::string_view(file).substr(kDisk.size())));
 }
 
 }  // namespace

@@ -15,9 +15,11 @@ KnobOutcome RestoreOne(KnobTree& tree, const std::string& dir, const JournalKnob
     outcome.message = seen.error().message;
     return outcome;
   }
-  if (*seen != knob.found) {
+  if (*seen != knob.found || Travels(knob.file)) {
     // Ours is what was read back last, or what was about to be written.
-    if (*seen != knob.wrote && *seen != knob.intent) {
+    const bool ours = *seen == knob.found || *seen == knob.wrote || *seen == knob.intent ||
+                      OnItsWay(knob.file, *seen, {knob.found, knob.wrote, knob.intent});
+    if (!ours) {
       outcome.fate = KnobFate::kForeign;
       outcome.message = knob.file + " is " + *seen + ", neither ours (" + knob.wrote + ") nor found (" + knob.found +
                         "): somebody else set it, left as it is";
@@ -29,6 +31,12 @@ KnobOutcome RestoreOne(KnobTree& tree, const std::string& dir, const JournalKnob
       return outcome;
     }
     const auto again = tree.Read(dir, knob.file);
+    // What remains is the guest's to do, and QEMU holds it to that.
+    if (again && *again != knob.found && OnItsWay(knob.file, *again, {*seen, knob.found})) {
+      outcome.fate = KnobFate::kRestored;
+      outcome.message = knob.file + " is on its way back to " + knob.found + " (" + *again + " now)";
+      return outcome;
+    }
     if (!again || *again != knob.found) {
       outcome.message =
           knob.file + " reads " + (again ? *again : again.error().message) + " after writing " + knob.found;

@@ -1,22 +1,14 @@
-// The only file that includes libvirt.
 #include "operator/agent/sense/domain_reader.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <utility>
 
-#include "operator/agent/sense/pod_files.h"
+#include "operator/agent/sense/launcher_libvirt.h"
 #include "operator/agent/sense/text_file.h"
 
 namespace whorl::agent {
@@ -24,106 +16,38 @@ namespace {
 
 constexpr Millis kFirstPause{5000};
 constexpr Millis kLongestPause{60000};
-constexpr Millis kRefusedAtOnce{1000};
 constexpr int kDirtySeconds = 1;
 constexpr Millis kDirtyRefused{600'000};
 
-// Where KubeVirt's launchers, and launchers with a session libvirtd, keep it.
-constexpr const char* kFolders[] = {"var/run/libvirt", "var/run/libvirt/libvirt"};
-constexpr const char* kSockets[] = {"virtqemud-sock", "libvirt-sock"};
-
 Millis Now() { return std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now().time_since_epoch()); }
 
-std::string LibvirtSays() {
-  const auto* error = virGetLastError();
-  return error != nullptr && error->message != nullptr ? error->message : "no reason given";
-}
-
-struct FoundSocket {
-  Fd folder;
-  std::string name;
-  std::string path;  // inside the pod
-};
-
-Result<FoundSocket> OpenSocketFolder(const std::string& proc_root, int pid) {
-  for (const auto* folder : kFolders) {
-    auto dir = OpenInPod(proc_root, pid, folder, PodEntry::kFolder);
-    if (!dir && dir.error().code == Code::kUnauthorized) return Fail(dir.error());
-    if (!dir) continue;
-    for (const auto* name : kSockets) {
-      struct stat info{};
-      if (::fstatat(dir->get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(info.st_mode)) continue;
-      return FoundSocket{std::move(*dir), name, "/" + std::string(folder) + "/" + name};
-    }
-  }
-  return Fail(Code::kNotFound, "no libvirt socket (virtqemud-sock or libvirt-sock) in the launcher's /var/run/libvirt");
-}
-
-// Cuts every Unix connection of ours whose other end lives in that pod.
+// Cuts every connection of ours into that pod.
 void CutConnectionsInto(const std::string& pod_uid, const std::string& proc_root) {
-  DIR* dir = ::opendir("/proc/self/fd");
-  if (dir == nullptr) return;
-  while (const dirent* entry = ::readdir(dir)) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
-    const auto fd = ParseCounter(entry->d_name);
-    if (!fd) continue;
-    ucred peer{};
-    socklen_t size = sizeof(peer);
-    const int number = static_cast<int>(*fd);
-    if (::getsockopt(number, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) continue;
-    const auto cgroup = ReadSmallFile(proc_root + "/" + std::to_string(peer.pid) + "/cgroup");
-    if (!cgroup) continue;
+  CutConnectionsTo([&](int pid) {
+    const auto cgroup = ReadSmallFile(proc_root + "/" + std::to_string(pid) + "/cgroup");
+    if (!cgroup) return false;
     const auto lines = ParseProcCgroup(*cgroup);
-    if (!lines) continue;
-    const bool theirs = std::any_of(lines->begin(), lines->end(), [&](const CgroupMembership& line) {
-      const auto pod = FindPod(line.path);
-      return pod && pod->pod_uid == pod_uid;
-    });
-    if (theirs) ::shutdown(number, SHUT_RDWR);
-  }
-  ::closedir(dir);
-}
-
-// A connect() that waits for a full backlog ends with EINTR.
-void InterruptConnects() {
-  struct sigaction action{};
-  action.sa_handler = [](int) {};
-  ::sigaction(SIGUSR1, &action, nullptr);
+    return lines && std::any_of(lines->begin(), lines->end(), [&](const CgroupMembership& line) {
+             const auto pod = FindPod(line.path);
+             return pod && pod->pod_uid == pod_uid;
+           });
+  });
 }
 
 }  // namespace
 
 struct DomainReader::Connection {
-  FoundSocket socket;
-  virConnectPtr libvirt = nullptr;
+  LauncherLibvirt libvirt;
 
-  ~Connection() {
-    if (libvirt != nullptr) virConnectClose(libvirt);
-  }
-
-  static Result<std::shared_ptr<Connection>> Open(const VmPlace& place, const std::string& proc_root) {
-    auto socket = OpenSocketFolder(proc_root, place.pid);
-    if (!socket) return Fail(socket.error());
-    auto connection = std::make_shared<Connection>();
-    connection->socket = std::move(*socket);
-    const std::string path =
-        "?socket=/proc/self/fd/" + std::to_string(connection->socket.folder.get()) + "/" + connection->socket.name;
-    const auto start = Now();
-    connection->libvirt = virConnectOpen(("qemu+unix:///session" + path).c_str());
-    // A launcher that runs as root refuses that at once and offers the system driver.
-    if (connection->libvirt == nullptr && Now() - start < kRefusedAtOnce)
-      connection->libvirt = virConnectOpen(("qemu+unix:///system" + path).c_str());
-    if (connection->libvirt == nullptr) {
-      return Fail(Code::kUnavailable, "libvirt at " + connection->socket.path + " in the launcher: " + LibvirtSays());
-    }
-    return connection;
-  }
+  explicit Connection(LauncherLibvirt opened) : libvirt(std::move(opened)) {}
 
   // `dirty`: also what became of the last StartDirtyRate.
   Result<DomainStats> Ask(bool dirty) const {
     virDomainStatsRecordPtr* records = nullptr;
     const unsigned kinds = VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK | (dirty ? VIR_DOMAIN_STATS_DIRTYRATE : 0);
     const int count = virConnectGetAllDomainStats(
-        libvirt, kinds, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+        libvirt.get(), kinds, &records,
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (count < 0) return Fail(Code::kUnavailable, "libvirt domain statistics: " + LibvirtSays());
     DomainStats stats;
     for (int i = 0; i < (count == 1 ? records[0]->nparams : 0); ++i) {
@@ -149,7 +73,7 @@ struct DomainReader::Connection {
   // Returns at once; the guest runs on. False where this is not possible.
   bool StartDirtyRate() const {
     virDomainPtr* domains = nullptr;
-    const int count = virConnectListAllDomains(libvirt, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    const int count = virConnectListAllDomains(libvirt.get(), &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
     bool started = false;
     for (int i = 0; i < count; ++i) {
       if (count == 1) started = virDomainStartDirtyRateCalc(domains[i], kDirtySeconds, 0) == 0;
@@ -161,11 +85,7 @@ struct DomainReader::Connection {
 };
 
 DomainReader::DomainReader(Options options) : options_(std::move(options)) {
-  // Never start a daemon of our own when a pod's is missing; never print.
-  ::setenv("LIBVIRT_AUTOSTART", "0", 1);  // NOLINT(concurrency-mt-unsafe): before our threads
-  virInitialize();
-  virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
-  InterruptConnects();
+  PrepareLibvirt();
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   ::pthread_setname_np(thread_.native_handle(), "libvirt");
 }
@@ -271,8 +191,8 @@ void DomainReader::Run(const std::stop_token& stop) {
     // Everything that may block happens here, with nothing locked.
     Result<DomainStats> answer = Fail(Code::kUnavailable, "not asked");
     if (!connection) {
-      if (auto opened = Connection::Open(place, options_.proc_root)) {
-        connection = std::move(*opened);
+      if (auto opened = LauncherLibvirt::Open(options_.proc_root, place.pid)) {
+        connection = std::make_shared<Connection>(std::move(*opened));
       } else {
         answer = Fail(opened.error());
       }
@@ -324,12 +244,6 @@ bool DomainReader::DirtyTurn(const std::string& pod_uid, Millis now) const {
   return std::none_of(vms_.begin(), vms_.end(), [&](const auto& other) {
     return can(other.second) && other.second.dirty_asked < mine.dirty_asked;
   });
-}
-
-Result<std::string> FindLibvirtSocket(const std::string& proc_root, int pid) {
-  auto socket = OpenSocketFolder(proc_root, pid);
-  if (!socket) return Fail(socket.error());
-  return std::move(socket->path);
 }
 
 }  // namespace whorl::agent

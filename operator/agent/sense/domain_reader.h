@@ -76,8 +76,4 @@ class DomainReader {
   std::jthread thread_;
 };
 
-// Whether a launcher's libvirt can be reached, for `probe`: the socket's path
-// inside the pod, or what is missing.
-Result<std::string> FindLibvirtSocket(const std::string& proc_root, int pid);
-
 }  // namespace whorl::agent

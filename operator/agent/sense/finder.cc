@@ -25,27 +25,6 @@ std::optional<int> PidOf(std::string_view name) {
   return pid;
 }
 
-// Field 22 of /proc/<pid>/stat. The name in field 2 may hold spaces and
-// brackets: count from the last one.
-std::optional<std::uint64_t> StartTicks(std::string_view stat) {
-  const auto bracket = stat.rfind(')');
-  if (bracket == std::string_view::npos) return std::nullopt;
-  stat.remove_prefix(bracket + 1);
-  for (int field = 3; field <= 22; ++field) {
-    const auto start = stat.find_first_not_of(' ');
-    if (start == std::string_view::npos) return std::nullopt;
-    stat.remove_prefix(start);
-    const auto end = stat.find(' ');
-    if (field == 22) {
-      const auto ticks = ParseCounter(stat.substr(0, end));
-      return ticks ? std::optional(*ticks) : std::nullopt;
-    }
-    if (end == std::string_view::npos) return std::nullopt;
-    stat.remove_prefix(end);
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 VmFinder::VmFinder(std::string proc_root, CgroupLayout layout)
@@ -69,7 +48,7 @@ Result<std::vector<VmPlace>> VmFinder::Scan() const {
     if (!comm || !IsQemu(*comm)) continue;
     VmPlace place;
     place.pid = *pid;
-    if (const auto stat = read("/stat")) place.start_ticks = StartTicks(*stat).value_or(0);
+    if (const auto stat = read("/stat")) place.start_ticks = ParseStartTicks(*stat).value_or(0);
     const auto cgroup = read("/cgroup");
     if (!cgroup) continue;
     auto dirs = layout_.Locate(*cgroup);
@@ -88,7 +67,7 @@ bool VmFinder::Runs(const VmPlace& place) const {
   const auto file = TextFile::Open(proc_root_ + "/" + std::to_string(place.pid) + "/stat");
   if (!file) return false;
   const auto stat = file->Read(buffer);
-  return stat && StartTicks(*stat) == place.start_ticks && stat->find(") Z ") == std::string_view::npos;
+  return stat && ParseStartTicks(*stat) == place.start_ticks && stat->find(") Z ") == std::string_view::npos;
 }
 
 const VmPlace* FindVm(const std::vector<VmPlace>& places, std::string_view pod_uid) {

@@ -291,6 +291,16 @@ bool IsVcpuThread(std::string_view comm) {
   return comm.starts_with("CPU ") || comm.starts_with("ALL CPUs");
 }
 
+Result<std::uint64_t> ParseStartTicks(std::string_view stat) {
+  constexpr int kField = 22;
+  // The name in field 2 may hold spaces and brackets: count from the last one.
+  const auto bracket = stat.rfind(')');
+  if (bracket == std::string_view::npos) return Fail(Code::kInvalid, "no process name in " + Quote(stat));
+  stat.remove_prefix(bracket + 1);
+  for (int skip = 3; skip < kField; ++skip) TakeWord(stat);
+  return Number<std::uint64_t>(TakeWord(stat));
+}
+
 bool IsQemu(std::string_view comm) {
   comm = TrimEnd(comm);
   return comm.starts_with("qemu-system") || comm == "qemu-kvm";

@@ -89,6 +89,10 @@ Result<std::vector<CgroupMount>> ParseCgroupMounts(std::string_view mountinfo);
 // A vCPU thread of QEMU by its name: "CPU 0/KVM", "CPU 1/TCG", "ALL CPUs/TCG".
 bool IsVcpuThread(std::string_view comm);
 
+// When a process began, clock ticks since boot, by its /proc/<pid>/stat: with the
+// pid it names one process for good.
+Result<std::uint64_t> ParseStartTicks(std::string_view stat);
+
 // A QEMU by its (truncated) process name: qemu-system-*, qemu-kvm.
 bool IsQemu(std::string_view comm);
 

@@ -125,5 +125,41 @@ TEST_F(LimitWriterTest, ReleasesOneKnobAndKeepsTheOther) {
   EXPECT_EQ(journal_.Find("aaaa-1")->knobs.size(), 1u);
 }
 
+class LimitWriterBalloonTest : public testing::Test {
+ protected:
+  LimitWriterBalloonTest() { entry_ = {"aaaa-1", "pod", *tree_.Inode("/cg/pod"), Millis{1}, {}}; }
+  Status Hold(const std::string& balloon) { return writer_.Hold(entry_, {{"balloon", balloon}}, foreign_); }
+
+  fake::FakeKnobTree tree_{{{"/cg/pod", {{"balloon", "1000"}}}}};
+  fake::TempDir dir_;
+  Journal journal_ = *Journal::Open(dir_.path());
+  LimitWriter writer_{tree_, journal_, "/cg"};
+  JournalEntry entry_;
+  std::optional<ForeignChange> foreign_;
+};
+
+TEST_F(LimitWriterBalloonTest, AGuestThatIsStillOnItsWayIsHeld) {
+  tree_.OnWrite([&] { tree_.Set("/cg/pod", "balloon", "960"); });
+  ASSERT_TRUE(Hold("900"));
+  EXPECT_EQ(entry_.knobs[0].wrote, "900");
+  EXPECT_EQ(entry_.knobs[0].found, "1000");
+  ASSERT_TRUE(Hold("800")) << "the next step, before it has arrived";
+  EXPECT_FALSE(writer_.Check(entry_)) << "nor is it a foreign value";
+  ASSERT_TRUE(Hold("950")) << "nor on its way back";
+  EXPECT_EQ(entry_.knobs[0].found, "1000") << "what was found is what stood there before us";
+  tree_.Set("/cg/pod", "balloon", "500");
+  const auto foreign = writer_.Check(entry_);
+  ASSERT_TRUE(foreign);
+  EXPECT_EQ(foreign->seen, "500");
+}
+
+TEST_F(LimitWriterBalloonTest, AWriteThatNobodyCanLookAtStaysJournalled) {
+  tree_.HangFromNextWrite("/cg/pod/balloon");
+  EXPECT_FALSE(Hold("900"));
+  ASSERT_TRUE(journal_.Find("aaaa-1")) << "it may yet take effect";
+  EXPECT_EQ(journal_.Find("aaaa-1")->knobs[0].found, "1000");
+  EXPECT_EQ(journal_.Find("aaaa-1")->knobs[0].intent, "900");
+}
+
 }  // namespace
 }  // namespace whorl::agent

@@ -56,6 +56,17 @@ TEST_F(JournalTest, AV2ValueWithASpaceSurvives) {
   EXPECT_EQ(journal_.Find(entry.pod_uid), entry);
 }
 
+TEST_F(JournalTest, KnobsOfADomainSurvive) {
+  auto entry = Entry();
+  const std::string free = "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0";
+  entry.knobs = {{"balloon", "1048576", "1048576", "1044480"}, {"disk@vda", free, free, free + " group_name=gold"}};
+  ASSERT_TRUE(journal_.Put(entry));
+  EXPECT_EQ(journal_.Find(entry.pod_uid), entry);
+  entry.knobs = {{"disk@../cgroup.procs", "1", "1", "1"}};
+  ASSERT_TRUE(journal_.Put(entry));
+  EXPECT_TRUE(journal_.Find(entry.pod_uid).value_or(JournalEntry{}).knobs.empty()) << "names no place outside";
+}
+
 TEST_F(JournalTest, ADamagedKnobIsSetAsideAndTheOtherIsKept) {
   ASSERT_TRUE(journal_.Put(Entry()));
   auto text = Slurp(PathOf("aaaa-1"));

@@ -84,6 +84,46 @@ TEST_F(RestoreTest, AWriteThatDoesNotTakeIsNotCalledRestored) {
   EXPECT_TRUE(journal_.Has("aaaa-1"));
 }
 
+// A guest follows its balloon in its own time, so what is read says little of what was written.
+class RestoreBalloonTest : public testing::Test {
+ protected:
+  KnobOutcome RestoreFrom(const std::string& seen) {
+    tree_.Set("/cg/pod", "balloon", seen);
+    const JournalEntry entry{"aaaa-1", "pod", *tree_.Inode("/cg/pod"), Millis{1}, {{"balloon", "1000", "900", "800"}}};
+    EXPECT_TRUE(journal_.Put(entry));
+    return Restore(tree_, journal_, "/cg", entry).at(0);
+  }
+  fake::FakeKnobTree tree_{{{"/cg/pod", {{"balloon", "1000"}}}}};
+  fake::TempDir dir_;
+  Journal journal_ = *Journal::Open(dir_.path());
+};
+
+TEST_F(RestoreBalloonTest, AGuestOnItsWayIsOursAndNotForeign) {
+  EXPECT_EQ(RestoreFrom("850").fate, KnobFate::kRestored);
+  EXPECT_EQ(tree_.Text("/cg/pod/balloon"), "1000");
+  EXPECT_EQ(RestoreFrom("700").fate, KnobFate::kForeign) << "below anything of ours";
+  EXPECT_EQ(tree_.Text("/cg/pod/balloon"), "700");
+}
+
+TEST_F(RestoreBalloonTest, AGuestThatHasNotSetOutYetIsCalledBackToo) {
+  EXPECT_EQ(RestoreFrom("1000").fate, KnobFate::kRestored);
+  EXPECT_EQ(tree_.writes(), (std::vector<std::string>{"/cg/pod/balloon=1000"}));
+}
+
+TEST_F(RestoreBalloonTest, OnceItIsCalledBackTheWayIsTheGuestsToGo) {
+  tree_.IgnoreNextWrite("/cg/pod/balloon");  // it has not moved yet
+  const auto outcome = RestoreFrom("850");
+  EXPECT_EQ(outcome.fate, KnobFate::kRestored);
+  EXPECT_EQ(outcome.message, "balloon is on its way back to 1000 (850 now)");
+  EXPECT_FALSE(journal_.Has("aaaa-1"));
+}
+
+TEST_F(RestoreBalloonTest, ACallThatIsRefusedStaysInTheJournal) {
+  tree_.FailNextWrite("/cg/pod/balloon", EIO);
+  EXPECT_EQ(RestoreFrom("850").fate, KnobFate::kFailed);
+  EXPECT_TRUE(journal_.Has("aaaa-1"));
+}
+
 TEST_F(RestoreTest, ALookRestoresWhatHasExpiredAndLeavesTheRest) {
   tree_.Add("/cg/cpu/other", {{"cpu.shares", "512"}});
   const JournalEntry other{
