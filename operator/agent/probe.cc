@@ -13,6 +13,7 @@
 
 #include "operator/agent/act/cpu_files.h"
 #include "operator/agent/act/domain_knobs.h"
+#include "operator/agent/act/tap_shaper.h"
 #include "operator/agent/sense/cpu_gauge.h"
 #include "operator/agent/sense/launcher_libvirt.h"
 #include "operator/agent/sense/syscalls.h"
@@ -112,6 +113,30 @@ std::vector<node::v1::Capability> DomainCapabilities(const std::vector<ProbedVm>
   return {Cannot(kBalloon, why), Cannot(kThrottle, why)};
 }
 
+// The limits of a VM's taps as they stand; with_tap: there is one to set.
+std::string Limits(const TapShaper& shaper, const std::string& dir, bool& with_tap) {
+  const auto taps = shaper.Taps(dir);
+  if (!taps) return taps.error().message;
+  if (taps->empty()) return "no tap in the pod's network namespace";
+  with_tap = true;
+  std::string text;
+  for (const auto& tap : *taps) {
+    const auto out = shaper.Read(dir, NetKnobName(NetDirection::kOut, tap));
+    const auto in = shaper.Read(dir, NetKnobName(NetDirection::kIn, tap));
+    if (!text.empty()) text += "; ";
+    text += tap + ": out " + (out ? *out : out.error().message) + ", in " + (in ? *in : in.error().message);
+  }
+  return text;
+}
+
+node::v1::Capability Network(const std::string& name, NetDirection direction, const std::vector<ProbedVm>& vms) {
+  if (const auto can = CanShape(direction); !can) return Cannot(name, can.error().message);
+  if (vms.empty()) return Can(name, "no VM here to try it on");
+  const auto with_tap = std::count_if(vms.begin(), vms.end(), [](const ProbedVm& vm) { return vm.has_tap; });
+  if (with_tap == 0) return Cannot(name, vms.front().network);
+  return Can(name, "on the taps of " + std::to_string(with_tap) + " of " + std::to_string(vms.size()) + " pods");
+}
+
 }  // namespace
 
 Status JoinHostCgroupNamespace(const std::string& proc_root) {
@@ -153,6 +178,7 @@ ProbeReport Probe(const ProbeOptions& options) {
   const VmFinder finder(options.proc_root, *layout);
   const CgroupFiles tree;
   const CpuFiles files(report.version);
+  const TapShaper shaper(options.proc_root);
   auto places = finder.Scan();
   list.push_back(places ? Can("find-vms", std::to_string(places->size()) + " found")
                         : Cannot("find-vms", places.error().message));
@@ -172,6 +198,7 @@ ProbeReport Probe(const ProbeOptions& options) {
     } else {
       vm.cpu = cpu.error().message;
     }
+    vm.network = Limits(shaper, vm.place.dirs.pod_cpu, vm.has_tap);
     report.vms.push_back(std::move(vm));
   }
 
@@ -179,6 +206,8 @@ ProbeReport Probe(const ProbeOptions& options) {
   const auto v2_dir = SampleDir(report.vms, &VmDirs::pod_v2, layout->v2());
   list.push_back(Knob("cpu.shares", cpu_dir + "/" + files.shares_file()));
   list.push_back(Knob("cpu.quota", cpu_dir + "/" + files.quota_file()));
+  list.push_back(Network("network.out", NetDirection::kOut, report.vms));
+  list.push_back(Network("network.in", NetDirection::kIn, report.vms));
   for (const auto* name : {"cpu.pressure", "memory.pressure", "io.pressure"}) list.push_back(Pressure(name, v2_dir));
   list.push_back(::access((options.proc_root + "/self/schedstat").c_str(), R_OK) == 0
                      ? Can("run-queue-delay")
@@ -274,6 +303,7 @@ std::string Render(const ProbeReport& report) {
         << "  cpu      " << vm.cpu << "\n"
         << "  vcpus    " << (vm.vcpus > 0 ? std::to_string(vm.vcpus) : "no thread is named as one") << "\n"
         << "  taps     " << (vm.taps > 0 ? std::to_string(vm.taps) : "none: network features stay unmeasured") << "\n"
+        << "  network  " << vm.network << "\n"
         << "  libvirt  " << vm.libvirt << "\n";
   }
   if (report.cost) out << RenderCost(*report.cost);

@@ -31,6 +31,8 @@ struct ProbedVm {
   int taps = 0;
   std::string libvirt;  // path of the socket inside the pod, or what is missing
   bool has_libvirt = false;
+  std::string network;  // limits of its taps as they stand, or why there are none
+  bool has_tap = false;
   std::string cpu;  // knobs as they stand
 };
 
