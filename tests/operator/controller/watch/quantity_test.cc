@@ -35,5 +35,35 @@ TEST(ParseCpu, RefusesWhatIsNoAmountAndSaysSo) {
   }
 }
 
+TEST(ParseBytes, ReadsWhatKubernetesWrites) {
+  struct Row {
+    std::string_view text;
+    std::int64_t bytes;
+  };
+  for (const auto& row :
+       {Row{"1Gi", 1LL << 30}, Row{"512Mi", 512LL << 20}, Row{"1.5Gi", 1536LL << 20}, Row{"1G", 1'000'000'000},
+        Row{"1073741824", 1LL << 30}, Row{"4Ki", 4096}, Row{"0", 0}, Row{"2Ti", 2LL << 40}, Row{"64k", 64'000}}) {
+    const auto bytes = ParseBytes(row.text);
+    ASSERT_TRUE(bytes) << row.text;
+    EXPECT_EQ(Count(*bytes), row.bytes) << row.text;
+  }
+}
+
+TEST(ParseBytes, RefusesWhatIsNoAmountAndSaysSo) {
+  for (const auto text : {"", "Gi", "-1Gi", "1.2.3Gi", "1e3", "0.3", "999999999999Ti", "99999999999999999999",
+                          "1.00000000001Gi", "1 Gi"}) {
+    const auto bytes = ParseBytes(text);
+    ASSERT_FALSE(bytes) << text;
+    EXPECT_NE(bytes.error().message.find("512Mi"), std::string::npos) << bytes.error().message;
+  }
+}
+
+TEST(BytesText, IsExactInTheLargestUnitThatFits) {
+  EXPECT_EQ(BytesText(Bytes{1LL << 30}), "1Gi");
+  EXPECT_EQ(BytesText(Bytes{1536LL << 20}), "1536Mi");
+  EXPECT_EQ(BytesText(Bytes{1000}), "1000");
+  EXPECT_EQ(BytesText(Bytes{0}), "0");
+}
+
 }  // namespace
 }  // namespace whorl::controller
