@@ -234,8 +234,8 @@ Result<std::string> ReadDisk(virDomainPtr domain, const std::string& disk) {
     const auto alias = facts->aliases.find(disk);
     if (alias != facts->aliases.end() && IsOwnGroup(throttle.group, alias->second)) throttle.group.clear();
   }
-  if (throttle.group.find_first_of(" \t\n") != std::string::npos) {
-    return Fail(Code::kUnsupported, "disk " + disk + " is in a throttle group whose name has a space, \"" +
+  if (!ParseDisk(FormatDisk(throttle))) {
+    return Fail(Code::kUnsupported, "disk " + disk + " is in a throttle group whose name is no plain word, \"" +
                                         throttle.group + "\"; rename it by virsh blkdeviotune --group-name");
   }
   return FormatDisk(throttle);

@@ -132,7 +132,8 @@ Result<DiskThrottle> ParseDisk(std::string_view text) {
     const auto name = word.substr(0, equals);
     const auto value = word.substr(equals + 1);
     if (name == kGroup) {
-      if (value.empty() || !throttle.group.empty()) return wrong(word, "must name one group, once");
+      const bool printable = std::all_of(value.begin(), value.end(), [](char c) { return c > ' ' && c != 127; });
+      if (value.empty() || !printable || !throttle.group.empty()) return wrong(word, "must name one group, once");
       throttle.group = value;
       continue;
     }

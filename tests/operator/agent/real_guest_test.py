@@ -87,6 +87,7 @@ class Launcher:
             disk.truncate(64 << 20)
         self.pod = self.folder / "pod"
         self.pod.mkdir()
+        (self.folder / "state").mkdir()
         config = self.folder / "config/libvirt"
         config.mkdir(parents=True)
         (config / "qemu.conf").write_text('cgroup_controllers = [ ]\nnamespaces = []\nstdio_handler = "file"\n')
@@ -151,8 +152,8 @@ def wait(predicate, what, seconds, every=0.05):
 
 
 class Client:
-    def __init__(self, program, pod):
-        self.process = subprocess.Popen([program, str(pod)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, folder):
+        self.process = subprocess.Popen([program, str(folder), str(folder / "state")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, *words):
         self.process.stdin.write("\t".join(words) + "\n")
@@ -167,7 +168,7 @@ class Client:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=20)  # also after it was killed
         self.process.stdout.close()
 
 
@@ -177,7 +178,7 @@ class RealGuest(unittest.TestCase):
         cls.launcher = Launcher(KERNEL)
         cls.addClassCleanup(cls.launcher.end)
         cls.launcher.run(DISK_AND_BALLOON)
-        cls.client = Client(CLIENT, cls.launcher.pod)
+        cls.client = Client(CLIENT, cls.launcher.folder)
         cls.addClassCleanup(cls.client.end)
         wait(lambda: "init: MemTotal" in cls.launcher.console(), "the guest is up", 90)
 
@@ -220,6 +221,36 @@ class RealGuest(unittest.TestCase):
         self.assertEqual(memory["most"], MEMORY_KIB)
         self.assertTrue(0 < int(memory["unused"]) < int(memory["total"]) < MEMORY_KIB, memory)
         self.assertLess(abs(time.time() - memory["updated"]), 10)
+
+    def test_c_the_mover_keeps_its_rate_and_the_guests_working_set_and_deflates(self):
+        wait(lambda: self.memory()["unused"] != "none", "the balloon's driver speaks", 30)
+        self.client.get("aim", "16384")  # far below what it uses
+        wait(lambda: self.client.get("status").startswith("Moving"), "it sets out", 10)
+        first, start = self.memory()["size"], time.monotonic()
+        held = wait(lambda: (s := self.client.get("status")).startswith("Held") and s, "it stops", 60)
+        took = time.monotonic() - start
+        memory = self.memory()
+        print(f"mover: {first} -> {memory['size']} KiB in {took:.1f} s ({(first - memory['size']) / 1024 / took:.0f} MiB/s), {memory['unused']} KiB unused; {held}")
+        self.assertIn("BelowUse: the guest uses", held)
+        self.assertLess(memory["size"], MEMORY_KIB - 32 * 1024)
+        self.assertLessEqual((first - memory["size"]) / 1024 / took, 70)
+        time.sleep(2.5)  # two of the guest's reports: it must be well
+        self.assertGreater(int(self.memory()["unused"]), 40 * 1024)
+        self.client.get("deflate")
+        wait(lambda: self.client.get("status").startswith("Deflated"), "it is back", 20)
+        self.assertEqual(self.client.get("read", "balloon"), str(MEMORY_KIB))
+
+    def test_d_killed_on_the_way_the_journal_alone_brings_it_back(self):
+        agent = Client(CLIENT, self.launcher.folder)
+        agent.get("aim", str(MEMORY_KIB - 80 * 1024))
+        wait(lambda: self.memory()["size"] < MEMORY_KIB - 16 * 1024, "it sets out", 20)
+        agent.process.kill()
+        agent.end()
+        said = self.client.get("restore")
+        wait(lambda: self.client.get("read", "balloon") == str(MEMORY_KIB), "the guest has it back", 20)
+        print(f"after SIGKILL: {said}")
+        self.assertIn("262144", said)
+        self.assertEqual(self.client.get("restore"), "", "and nothing is left to do")
 
     def test_a_disks_limit_is_what_the_guest_gets_and_put_back_as_found(self):
         self.assertEqual(self.client.get("disks").split(), ["vda"])

@@ -52,7 +52,8 @@ TEST(DiskText, RefusesWhatItDoesNotUnderstand) {
         "read_bytes=99999999999999999999 write_bytes=0 read_iops=0 write_iops=0",
         "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0 ", "read_bytes=0  write_bytes=0 read_iops=0 write_iops=0",
         "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0 x=y",
-        "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0 group_name="}) {
+        "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0 group_name=",
+        "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0 group_name=a\tb"}) {
     EXPECT_EQ(CodeOf(wrong), Code::kInvalid) << wrong;
   }
   EXPECT_NE(ParseDisk(kFree + " UP=1").error().message.find("UP=1"), std::string::npos) << "names the word";
