@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/engine/remedies.h"
 #include "core/engine/vm_state.h"
 #include "core/guard/guard.h"
 #include "core/partition/claims.h"
@@ -114,6 +115,8 @@ struct Engine::State {
   partition::Entitlements entitlements;
   partition::Ledger ledger;
   partition::ShareSplitter splitter;
+  Remedies remedies;
+  std::vector<std::int64_t> weighed;  // allocations, with what the ladder adds to a weight
 
   bool Known(VmHandle vm) const { return Slot(vm) < position.size() && position[Slot(vm)] >= 0; }
   Assessment& Of(std::uint32_t slot) { return assessments[static_cast<std::size_t>(position[slot])]; }
@@ -144,6 +147,8 @@ struct Engine::State {
   void NoticeSilence(Time now);
   whorl::State StateOf(const VmState& vm, bool blind) const;
 
+  void Remedy(Time now, Authority authority);
+  void RaiseWeights();
   void PlanCpu(Time now, const Frame& frame, Authority authority);
   void ChooseMembers();
   bool Enforceable(const VmSpec& spec) const;
@@ -212,6 +217,7 @@ Result<VmHandle> Engine::Enrol(const VmSpec& spec) {
   s.slots.emplace(spec.id, slot);
   s.fresh_ms[slot] = 0;
   s.sampled_tick[slot] = 0;
+  s.remedies.Begin(slot);
 
   Assessment a;
   a.vm = VmHandle{slot};
@@ -265,6 +271,7 @@ const Plan& Engine::Tick(Time now, const Frame& frame, Authority authority) {
   ++s.tick;
   s.Ingest(now, frame);
   s.NoticeSilence(now);
+  s.Remedy(now, authority);
   s.PlanCpu(now, frame, authority);
   return s.plan;
 }
@@ -507,7 +514,10 @@ void Engine::State::NameNature(std::uint32_t slot, Time at) {
   put(level, signs.level);
   put(trend, signs.trend);
   signs.vcpus = static_cast<float>(enrolments[slot].spec.vcpus);
+  // Held down by us it is still what it was before.
   signs.most_cpu = vm.most_cpu;
+  if (const auto cap = remedies.Cap(slot, enrolments[slot].spec))
+    signs.most_cpu = std::min(signs.most_cpu, static_cast<float>(Count(*cap)));
   signs.sketch_evidence = std::max(a.evidence[static_cast<std::size_t>(Detector::kSketch)],
                                    a.evidence[static_cast<std::size_t>(Detector::kGuest)]);
   signs.guest_only = a.guest_only;
@@ -637,13 +647,18 @@ void Engine::State::DescribeMembers(Time now) {
       m.need = 0;  // FitNeeds
       // What was told only from inside a guest raises nothing: a guest may say what it likes.
       const bool earns = !a.guest_only && !EarnsNothing(a.nature);
-      if (vms[slot].episode.open && a.score && earns)
+      if (vms[slot].episode.open && a.score && earns && remedies.MayEarn(slot, e.spec.policy))
         m.priority = *a.score / 100.0 * static_cast<double>(vms[slot].cpu_excess);
     }
     const bool hold = e.spec.policy.pause == Pause::kHold;
     m.may_renew = !hold;
     m.may_borrow = !hold && e.meter.reversals() < policy.flapping;
     if (e.allocation) m.raise_to = Count(*e.allocation + policy.step);
+    if (const auto cap = remedies.Cap(slot, e.spec)) {
+      m.limit = std::min(m.limit, Count(*cap));
+      m.may_lend = false;  // what it has left it keeps
+    }
+    if (remedies.Harmed(slot)) m.may_borrow = false;
     members.push_back(m);
     needs.push_back({middle, full, policy.demand_quantile});
     weight_sum += m.weight;
@@ -651,8 +666,11 @@ void Engine::State::DescribeMembers(Time now) {
   planned_ms = ToUnixMillis(now);
   FitNeeds();
   bonus_credit.clear();
-  for (const partition::Member& m : members) {
+  for (partition::Member& m : members) {
     const double base = static_cast<double>(Count(*capacity)) * m.weight / weight_sum;
+    // A cap is what it gets, neither more nor less.
+    if (remedies.Cap(m.vm, enrolments[m.vm].spec))
+      m.floor_fraction = std::min(1.0, static_cast<double>(m.limit) / std::max(base, 1.0));
     const auto lasts = static_cast<double>(enrolments[m.vm].spec.policy.cpu.bonus_credit.count()) * 1000.0;
     bonus_credit.push_back(ledger.BonusCredit(m.vm, m.max_bonus * base * lasts));
   }
@@ -761,19 +779,63 @@ void Engine::State::Direct(Time now) {
     directed.push_back(static_cast<std::uint32_t>(i));
     allocations.push_back(Count(*ruling.allocation));
   }
-  splitter.Split(allocations, weight_found, weights);
+  RaiseWeights();
+  splitter.Split(weighed, weight_found, weights);
   for (std::size_t k = 0; k < directed.size(); ++k) {
     const partition::Member& m = members[directed[k]];
     CpuDirective d;
     d.vm = VmHandle{m.vm};
     d.entitlement = MilliCores{shares[directed[k]].entitlement};
     d.allocation = MilliCores{allocations[k]};
-    if (enrolments[m.vm].spec.policy.cpu.partition == PartitionKind::kHard) d.quota = d.allocation;
+    const VmSpec& spec = enrolments[m.vm].spec;
+    if (spec.policy.cpu.partition == PartitionKind::kHard || remedies.Cap(m.vm, spec)) d.quota = d.allocation;
     d.shares = weights[k];
     plan.directives.push_back(d);
   }
   std::sort(plan.directives.begin(), plan.directives.end(),
             [](const CpuDirective& a, const CpuDirective& b) { return Slot(a.vm) < Slot(b.vm); });
+}
+
+// By the order of ids, like every sum: what each VM's ladder does.
+void Engine::State::Remedy(Time now, Authority authority) {
+  plan.restraints.clear();
+  plan.remedies.clear();
+  for (const auto& [id, slot] : slots) {
+    const Assessment& a = Of(slot);
+    std::optional<MilliCores> base;
+    if (Count(a.cpu_base) > 0) base = a.cpu_base;
+    remedies.Tick(slot, enrolments[slot].spec, a, {now, Blind(slot, now), authority == Authority::kFull, base}, plan);
+  }
+}
+
+// A raised weight is a larger part of contended CPU: up to the need, for as long
+// as credits pay a bonus, and only so far that every other weight still is worth
+// its VM's request.
+void Engine::State::RaiseWeights() {
+  weighed = allocations;
+  std::int64_t sum = 0;
+  bool any = false;
+  for (std::size_t k = 0; k < directed.size(); ++k) {
+    sum += allocations[k];
+    any = any || remedies.Raised(members[directed[k]].vm);
+  }
+  if (!any) return;
+  std::int64_t room = Count(*capacity);
+  for (std::size_t k = 0; k < directed.size(); ++k) {
+    const partition::Member& m = members[directed[k]];
+    if (m.request > 0 && !remedies.Raised(m.vm))
+      room = std::min(room, allocations[k] * Count(*capacity) / m.request - sum);
+  }
+  for (std::size_t k = 0; k < directed.size() && room > 0; ++k) {
+    const partition::Member& m = members[directed[k]];
+    if (!remedies.Raised(m.vm) || !m.need) continue;
+    const double factor = enrolments[m.vm].spec.policy.remediation.raise_weight - 1;
+    const double wish = factor * static_cast<double>(allocations[k]) * bonus_credit[directed[k]];
+    const std::int64_t more = std::min({static_cast<std::int64_t>(wish), *m.need - allocations[k], room});
+    if (more <= 0) continue;
+    weighed[k] += more;
+    room -= more;
+  }
 }
 
 void Engine::State::WriteLoans() {
@@ -819,6 +881,10 @@ std::optional<Prospect> Engine::Foretold(VmHandle vm, Resource resource) const {
 }
 
 const Assessment* Engine::Find(VmHandle vm) const { return state_->Known(vm) ? &state_->Of(Slot(vm)) : nullptr; }
+
+const remedy::Ladder* Engine::LadderOf(VmHandle vm) const {
+  return state_->Known(vm) ? &state_->remedies.of(Slot(vm)) : nullptr;
+}
 
 const SampleCounts& Engine::sample_counts() const { return state_->counts; }
 
@@ -905,6 +971,26 @@ Status Engine::AcceptBehaviour(VmHandle vm) {
   Assessment& a = s.Of(Slot(vm));
   a.moved.reset();
   a.regime = s.vms.Memory(Slot(vm)).baseline.regime;
+  return {};
+}
+
+Status Engine::AnswerRemedy(VmHandle vm, std::string_view proposal, bool approve) {
+  State& s = *state_;
+  if (!s.Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  if (s.remedies.of(Slot(vm)).Answer(proposal, approve, s.plan.made_at)) return {};
+  return Fail(Code::kRefused, "no proposal \"" + std::string(proposal) +
+                                  "\" is open: it was answered, has run out, or there never was one");
+}
+
+Status Engine::RestoreRemedy(VmHandle vm, const remedy::LadderRecord& record) {
+  if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  state_->remedies.of(Slot(vm)).Restore(record);
+  return {};
+}
+
+Status Engine::UndoneRemedy(VmHandle vm, remedy::Rung rung) {
+  if (!state_->Known(vm)) return Fail(Code::kNotFound, "no VM is enrolled under this handle");
+  if (remedy::Index(rung) < remedy::kRungCount) state_->remedies.Undone(Slot(vm), rung);
   return {};
 }
 

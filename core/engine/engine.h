@@ -16,6 +16,7 @@
 #include "core/engine/plan.h"
 #include "core/engine/policy.h"
 #include "core/fingerprint/cohort.h"
+#include "core/remedy/ladder.h"
 #include "core/score/one_class.h"
 #include "core/telemetry/rates.h"
 #include "core/telemetry/schema.h"
@@ -33,6 +34,10 @@ struct VmSpec {
   std::uint32_t cpu_shares_found = 2;     // pod cgroup before us, v1 scale
   bool dedicated_cpus = false;            // never partitioned
   std::int32_t priority_class = 0;        // of the pod; where floors do not fit, the lower give way first
+  // What a rung of the remediation ladder must know before it is taken.
+  std::uint32_t node_cores = 0;  // of which some may be kept for one VM; 0: none may
+  bool can_migrate = false;      // KubeVirt calls it live-migratable, and it is not on its way
+  bool can_pause = false;        // it runs, and nobody but us has paused it
 };
 
 // How much the controller may do in this tick. kRenewOnly: past its leader
@@ -115,6 +120,17 @@ class Engine {
   static constexpr std::uint16_t kAcceptSamples = 300;
   Status ResetBaseline(VmHandle vm);
   Status AcceptBehaviour(VmHandle vm);
+
+  // Which rungs of the remediation ladder are held and what is asked; nullptr for
+  // a stale handle.
+  const remedy::Ladder* LadderOf(VmHandle vm) const;
+  // A person's word on exactly this proposal. kNotFound for a stale handle,
+  // kRefused when no proposal of that id is open.
+  Status AnswerRemedy(VmHandle vm, std::string_view proposal, bool approve);
+  // What whoever led before us held and asked; also after a migration to this node.
+  Status RestoreRemedy(VmHandle vm, const remedy::LadderRecord& record);
+  // What was taken does not stand: somebody else undid it, or it cannot be done.
+  Status UndoneRemedy(VmHandle vm, remedy::Rung rung);
 
   // The VM's learnt baseline as a versioned, checksummed blob, and back again.
   // kCorrupt or kUnsupported leave the VM's learning as it was.

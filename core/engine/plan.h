@@ -8,6 +8,7 @@
 #include "core/base/units.h"
 #include "core/engine/frame.h"
 #include "core/partition/loan.h"
+#include "core/remedy/ladder.h"
 
 namespace whorl {
 
@@ -53,6 +54,26 @@ struct CpuDirective {
   std::uint32_t shares = 0;         // cgroup v1 scale, 2..262144; the agent converts for v2
 };
 
+// What the remediation ladder holds of one VM. Everything absent is as found.
+struct Restraint {
+  VmHandle vm{};
+  std::optional<MilliCores> cpu_cap;                    // its directive's quota and allocation do not exceed it
+  bool raised = false;                                  // its directive's weight is above its allocation's
+  std::uint32_t cores = 0;                              // it runs on so many cores that others keep off; 0: anywhere
+  std::optional<std::int64_t> network_bits_per_second;  // each direction
+  std::optional<std::int64_t> disk_bytes_per_second;    // reading, and writing
+  bool quarantine = false;                              // nothing passes over its network
+  // The controller's to carry out, on the VirtualMachineInstance.
+  bool migrate = false;
+  bool pause = false;
+};
+
+// A step of the ladder in this tick.
+struct RemedyStep {
+  VmHandle vm{};
+  remedy::Step step;
+};
+
 // The whole node's plan of one tick. Sum of allocations <= capacity, always.
 // `directives` holds only VMs in enforce mode; empty means: hold nothing.
 struct Plan {
@@ -62,6 +83,8 @@ struct Plan {
   std::vector<CpuDirective> directives;
   std::vector<Loan> loans;
   std::vector<ClosedLoan> closed;
+  std::vector<Restraint> restraints;  // only VMs of which something is held
+  std::vector<RemedyStep> remedies;
 };
 
 }  // namespace whorl

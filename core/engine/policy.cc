@@ -10,6 +10,32 @@ Status Refuse(std::string_view field, std::string_view must) {
   return Fail(Code::kInvalid, "resources.cpu." + std::string(field) + " must be " + std::string(must));
 }
 
+Status RefuseRemedy(std::string_view field, std::string_view must) {
+  return Fail(Code::kInvalid, "remediation." + std::string(field) + " must be " + std::string(must));
+}
+
+Status Check(const remedy::LadderPolicy& policy) {
+  using remedy::Approval;
+  using remedy::Rung;
+  const auto within = [](double value, double low, double high) { return value >= low && value <= high; };
+  const Approval propose = policy.of(Rung::kPropose).approval;
+  if (propose == Approval::kAsk) return RefuseRemedy("propose.mode", "Auto or Never, because proposing is asking");
+  for (std::size_t i = remedy::Index(Rung::kBorrow); i < remedy::kRungCount; ++i) {
+    const auto name = std::string(remedy::RungName(static_cast<Rung>(i)));
+    if (policy.rungs[i].ttl < Seconds{1}) return RefuseRemedy(name + ".ttlSeconds", "at least 1");
+    if (propose == Approval::kNever && policy.rungs[i].approval == Approval::kAsk)
+      return RefuseRemedy(name + ".mode", "Auto or Never while propose.mode is Never, because nothing is asked then");
+  }
+  if (policy.climb_after < Seconds{1}) return RefuseRemedy("climbAfterSeconds", "at least 1");
+  if (policy.calm < Seconds{0}) return RefuseRemedy("calmSeconds", "at least 0");
+  if (policy.proposal < Seconds{1}) return RefuseRemedy("proposalSeconds", "at least 1");
+  if (!within(policy.cap_fraction, 0.01, 1)) return RefuseRemedy("capPercent", "from 1 to 100");
+  if (!within(policy.raise_weight, 1, 10)) return RefuseRemedy("raiseWeightPercent", "from 100 to 1000");
+  if (policy.network_kilobits < 1) return RefuseRemedy("networkKilobitsPerSecond", "at least 1");
+  if (policy.disk_kibibytes < 1) return RefuseRemedy("diskKibibytesPerSecond", "at least 1");
+  return {};
+}
+
 }  // namespace
 
 Status Check(const Policy& policy) {
@@ -40,7 +66,7 @@ Status Check(const Policy& policy) {
   if (cpu.recall_delay_ms_per_s < 1) return Refuse("recallDelayMillisPerSecond", "at least 1");
   if (cpu.recall_for < Millis{250}) return Refuse("recallForMillis", "at least 250, one look of the agent");
   if (cpu.flapping < 1) return Refuse("flappingReversals", "at least 1");
-  return {};
+  return Check(policy.remediation);
 }
 
 }  // namespace whorl

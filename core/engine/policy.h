@@ -5,6 +5,7 @@
 #include "core/base/result.h"
 #include "core/base/time.h"
 #include "core/base/units.h"
+#include "core/remedy/ladder.h"
 
 namespace whorl {
 
@@ -49,6 +50,7 @@ struct Policy {
   bool adaptive_control = true;          // keep the long-run rate of alarms where it was stated
   MilliCores reserve{0};                 // kept out of the partition, per node
   CpuPolicy cpu;
+  remedy::LadderPolicy remediation;
 };
 
 // What contradicts itself or is no number is refused: kInvalid, with the name

@@ -203,9 +203,11 @@ void Ladder::Restore(const LadderRecord& record) {
   holds_ = record.holds;
   holds_[Index(Rung::kObserve)] = holds_[Index(Rung::kPropose)] = Hold{};
   for (Hold& hold : holds_) {
-    if (hold.held && hold.until <= hold.since) hold = Hold{};
+    const bool named = static_cast<std::size_t>(hold.nature) < kNatureCount;
+    if (!hold.held || !named || hold.until <= hold.since) hold = Hold{};
   }
-  if (record.proposal && record.proposal->rung > Rung::kPropose) proposal_ = record.proposal;
+  const auto& asked = record.proposal;
+  if (asked && asked->rung > Rung::kPropose && Index(asked->rung) < kRungCount) proposal_ = asked;
 }
 
 }  // namespace whorl::remedy

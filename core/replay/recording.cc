@@ -34,6 +34,9 @@ enum Kind : std::uint8_t {
   kBootstrap,
   kTick,
   kLedger,
+  kRemedyAnswer,
+  kRemedyRestore,
+  kRemedyUndone,
 };
 
 std::uint32_t CheckOf(std::uint8_t kind, std::string_view body) {
@@ -52,13 +55,16 @@ struct SpecValues {
   std::int32_t priority_class = 0;
   Mode mode = Mode::kObserve;
   bool dedicated_cpus = false;
+  bool can_migrate = false;
+  bool can_pause = false;
+  std::uint32_t node_cores = 0;
 };
 
 constexpr std::uint32_t Signature() {
   std::uint32_t s = 17;
   for (const std::size_t size :
        {sizeof(SpecValues), sizeof(VmSample), sizeof(Recall), sizeof(SketchCounts), sizeof(GuestWindow),
-        sizeof(OneClass), sizeof(CohortModel), sizeof(HistoryPrior), kFeatureCount}) {
+        sizeof(OneClass), sizeof(CohortModel), sizeof(HistoryPrior), sizeof(remedy::LadderRecord), kFeatureCount}) {
     s = s * 31 + static_cast<std::uint32_t>(size);
   }
   return s;
@@ -137,7 +143,8 @@ class Reader {
 
 void WriteSpec(Writer& write, const VmSpec& spec) {
   write.Text(spec.id)(SpecValues{spec.policy, spec.cpu_request, spec.cpu_limit, spec.vcpus, spec.cpu_shares_found,
-                                 spec.priority_class, spec.mode, spec.dedicated_cpus});
+                                 spec.priority_class, spec.mode, spec.dedicated_cpus, spec.can_migrate, spec.can_pause,
+                                 spec.node_cores});
 }
 void ReadSpec(Reader& read, VmSpec& spec) {
   SpecValues v;
@@ -150,6 +157,9 @@ void ReadSpec(Reader& read, VmSpec& spec) {
   spec.priority_class = v.priority_class;
   spec.mode = v.mode;
   spec.dedicated_cpus = v.dedicated_cpus;
+  spec.can_migrate = v.can_migrate;
+  spec.can_pause = v.can_pause;
+  spec.node_cores = v.node_cores;
 }
 
 void WriteLedger(Writer& write, const LedgerRecord& record) {
@@ -200,6 +210,25 @@ void AddTo(Digest& digest, const Plan& plan) {
     digest.Add(ToUnixMillis(closed.ended));
     digest.Add(std::uint64_t{static_cast<std::uint8_t>(closed.outcome)});
     digest.Add(closed.moved);
+  }
+  for (const Restraint& r : plan.restraints) {
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(r.vm)});
+    digest.Add(r.cpu_cap ? Count(*r.cpu_cap) : std::int64_t{-1});
+    digest.Add(r.network_bits_per_second.value_or(-1));
+    digest.Add(r.disk_bytes_per_second.value_or(-1));
+    digest.Add(std::uint64_t{r.cores});
+    digest.Add(std::uint64_t{r.raised} | std::uint64_t{r.quarantine} << 1 | std::uint64_t{r.migrate} << 2 |
+               std::uint64_t{r.pause} << 3);
+  }
+  for (const RemedyStep& told : plan.remedies) {
+    const remedy::Step& step = told.step;
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(told.vm)});
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(step.kind)});
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(step.rung)});
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(step.to)});
+    digest.Add(std::uint64_t{static_cast<std::uint8_t>(step.why)});
+    digest.Add(step.amount);
+    digest.Add(step.refusal);
   }
 }
 
@@ -265,6 +294,13 @@ void Recorder::Ledger(const LedgerRecord& record) {
   WriteLedger(write, record);
   Put(kLedger, write.out());
 }
+void Recorder::Answer(VmHandle vm, std::string_view proposal, bool approve) {
+  Put(kRemedyAnswer, Writer()(vm)(approve).Text(proposal).out());
+}
+void Recorder::Remedy(VmHandle vm, const remedy::LadderRecord& record) {
+  Put(kRemedyRestore, Writer()(vm)(record).out());
+}
+void Recorder::Undone(VmHandle vm, remedy::Rung rung) { Put(kRemedyUndone, Writer()(vm)(rung).out()); }
 void Recorder::Tick(Time now, const Frame& frame, Authority authority, std::uint64_t digest) {
   Put(kTick,
       Writer()(now)(frame.sequence)(authority)(frame.samples)(frame.recalls)(frame.sketches)(frame.guests)(digest)
@@ -322,6 +358,18 @@ Status RecordedEngine::LoadBaseline(VmHandle vm, std::string_view blob) {
 Status RecordedEngine::BootstrapBaseline(VmHandle vm, const HistoryPrior& prior) {
   if (recorder_) recorder_->Bootstrap(vm, prior);
   return engine_.BootstrapBaseline(vm, prior);
+}
+Status RecordedEngine::AnswerRemedy(VmHandle vm, std::string_view proposal, bool approve) {
+  if (recorder_) recorder_->Answer(vm, proposal, approve);
+  return engine_.AnswerRemedy(vm, proposal, approve);
+}
+Status RecordedEngine::RestoreRemedy(VmHandle vm, const remedy::LadderRecord& record) {
+  if (recorder_) recorder_->Remedy(vm, record);
+  return engine_.RestoreRemedy(vm, record);
+}
+Status RecordedEngine::UndoneRemedy(VmHandle vm, remedy::Rung rung) {
+  if (recorder_) recorder_->Undone(vm, rung);
+  return engine_.UndoneRemedy(vm, rung);
 }
 Status RecordedEngine::RestoreLedger(const LedgerRecord& record) {
   if (recorder_) recorder_->Ledger(record);
@@ -392,6 +440,20 @@ class Player {
         static_cast<void>(engine_.RestoreLedger(record));
         return true;
       }
+      case kRemedyAnswer: {
+        bool approve = false;
+        std::string proposal;
+        if (!read(vm)(approve).Text(proposal).whole()) return false;
+        static_cast<void>(engine_.AnswerRemedy(vm, proposal, approve));
+        return true;
+      }
+      case kRemedyRestore:
+        return With<remedy::LadderRecord>(read, [&](VmHandle of, const remedy::LadderRecord& record) {
+          static_cast<void>(engine_.RestoreRemedy(of, record));
+        });
+      case kRemedyUndone:
+        return With<remedy::Rung>(
+            read, [&](VmHandle of, const remedy::Rung& rung) { static_cast<void>(engine_.UndoneRemedy(of, rung)); });
       case kTick: return Tick(read);
       default: return false;
     }

@@ -42,6 +42,9 @@ class Recorder {
   void Load(VmHandle vm, std::string_view blob);
   void Bootstrap(VmHandle vm, const HistoryPrior& prior);
   void Ledger(const LedgerRecord& record);
+  void Answer(VmHandle vm, std::string_view proposal, bool approve);
+  void Remedy(VmHandle vm, const remedy::LadderRecord& record);
+  void Undone(VmHandle vm, remedy::Rung rung);
   void Tick(Time now, const Frame& frame, Authority authority, std::uint64_t digest);
 
  private:
@@ -68,6 +71,9 @@ class RecordedEngine {
   Status LoadBaseline(VmHandle vm, std::string_view blob);
   Status BootstrapBaseline(VmHandle vm, const HistoryPrior& prior);
   Status RestoreLedger(const LedgerRecord& record);
+  Status AnswerRemedy(VmHandle vm, std::string_view proposal, bool approve);
+  Status RestoreRemedy(VmHandle vm, const remedy::LadderRecord& record);
+  Status UndoneRemedy(VmHandle vm, remedy::Rung rung);
   // What changes nothing.
   const Engine& engine() const { return engine_; }
 
