@@ -11,6 +11,7 @@
 #include <netlink/handlers.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -28,6 +29,7 @@ namespace {
 
 constexpr std::uint32_t kIngressHandle = 0xffff0000;  // the kernel gives it no other
 constexpr int kDumpTries = 5;
+constexpr Millis kPatience{5000};  // for a link to go
 constexpr std::size_t kLargestDatagram = 32768;
 
 struct FreeCallbacks {
@@ -76,6 +78,13 @@ Header HeaderOf(nl_msg* message) {
     std::memcpy(&header, nlmsg_data(nlmsg_hdr(message)), sizeof(Header));
   }
   return header;
+}
+
+NetLink ToLink(nl_msg* message) {
+  const Attributes<IFLA_MAX> attributes(message, sizeof(ifinfomsg));
+  const Attributes<IFLA_INFO_MAX> info(attributes[IFLA_LINKINFO]);
+  return {HeaderOf<ifinfomsg>(message).ifi_index, GetText(attributes[IFLA_IFNAME]), GetText(info[IFLA_INFO_KIND]),
+          Get<std::uint32_t>(attributes[IFLA_MTU]).value_or(0)};
 }
 
 Qdisc ToQdisc(nl_msg* message) {
@@ -206,7 +215,7 @@ NetRequest NetRequest::AddIfb(int index, const std::string& name) {
 }
 
 NetRequest NetRequest::RemoveLink(int index) {
-  NetRequest request(RTM_DELLINK, 0, "");
+  NetRequest request(RTM_DELLINK, NLM_F_ECHO, "");
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
   header.ifi_index = index;
@@ -312,6 +321,7 @@ Result<TrafficControl> TrafficControl::OpenOnAThread(const std::function<int()>&
   if (!failed) return Fail(failed.error());
   // The kernel answers before sending returns: whoever waits would wait for ever.
   nl_socket_set_nonblocking(opened.socket_.get());
+  nl_socket_disable_auto_ack(opened.socket_.get());
   // The kernel never sends more than this at once; looking first costs a call.
   nl_socket_disable_msg_peek(opened.socket_.get());
   nl_socket_set_msg_buf_size(opened.socket_.get(), kLargestDatagram);
@@ -345,16 +355,21 @@ struct TrafficControl::Answers {
     return std::all_of(refusals.begin(), refusals.end(), [](const auto& r) { return r.has_value(); });
   }
 
-  // Empties the socket; nl_sock is libnl's.
-  int Receive(nl_sock* socket) {
+  // Reads until everything is answered. Without patience an answer that is not
+  // there yet is an error: the kernel handles requests while they are sent.
+  int Receive(nl_sock* socket, Millis patience = Millis{0}) {
     const Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT));
     if (!callbacks) return -NLE_NOMEM;
     nl_cb_set(callbacks.get(), NL_CB_SEQ_CHECK, NL_CB_CUSTOM, [](nl_msg*, void*) -> int { return NL_OK; }, nullptr);
     nl_cb_set(
         callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM,
         [](nl_msg* message, void* self) -> int {
-          const auto* answers = static_cast<Answers*>(self);
-          if (answers->each != nullptr && nlmsg_hdr(message)->nlmsg_seq == answers->first) (*answers->each)(message);
+          auto* answers = static_cast<Answers*>(self);
+          const auto* header = nlmsg_hdr(message);
+          if (answers->each != nullptr && header->nlmsg_seq == answers->first) (*answers->each)(message);
+          // One thing alone, not a table: nothing follows. Of a request that changes
+          // something it is the echo.
+          if ((header->nlmsg_flags & NLM_F_MULTI) == 0) answers->Settle(header->nlmsg_seq, {});
           return NL_OK;
         },
         this);
@@ -379,7 +394,11 @@ struct TrafficControl::Answers {
         },
         this);
     int error = 0;
-    while (!all() && error >= 0) error = nl_recvmsgs(socket, callbacks.get());
+    while (!all() && error >= 0) {
+      error = nl_recvmsgs(socket, callbacks.get());
+      pollfd readable{nl_socket_get_fd(socket), POLLIN, 0};
+      if (error == -NLE_AGAIN && ::poll(&readable, 1, static_cast<int>(patience.count())) > 0) error = 0;
+    }
     return error;
   }
 };
@@ -392,15 +411,24 @@ std::vector<Status> TrafficControl::Send(std::vector<NetRequest> requests) {
       return std::vector<Status>(requests.size(), Fail(Code::kInternal, "a netlink message without room"));
     }
     nl_complete_msg(socket_.get(), request.message_.get());
-    const auto* header = nlmsg_hdr(request.message_.get());
+    auto* header = nlmsg_hdr(request.message_.get());
+    header->nlmsg_flags |= NLM_F_ACK;
     if (answers.refusals.empty()) answers.first = header->nlmsg_seq;
     answers.refusals.emplace_back();
     const auto* start = reinterpret_cast<const char*>(header);
     bytes.insert(bytes.end(), start, start + header->nlmsg_len);
     bytes.resize(NLMSG_ALIGN(bytes.size()));
   }
-  int error = nl_sendto(socket_.get(), bytes.data(), bytes.size());
-  if (error >= 0) error = answers.Receive(socket_.get());
+  const bool echoed = std::any_of(requests.begin(), requests.end(), [](const NetRequest& request) {
+    return (nlmsg_hdr(request.message_.get())->nlmsg_flags & NLM_F_ECHO) != 0;
+  });
+  int error = 0;
+  if (echoed && SendAside(bytes)) {
+    error = answers.Receive(socket_.get(), kPatience);
+  } else {
+    error = nl_sendto(socket_.get(), bytes.data(), bytes.size());
+    if (error >= 0) error = answers.Receive(socket_.get());
+  }
   std::vector<Status> outcomes;
   outcomes.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -414,6 +442,20 @@ std::vector<Status> TrafficControl::Send(std::vector<NetRequest> requests) {
     }
   }
   return outcomes;
+}
+
+// The kernel says that a link is gone long before it lets go of whoever removed
+// it (15 ms, until every processor has forgotten it). A thread waits that out.
+bool TrafficControl::SendAside(std::vector<char> bytes) {
+  sender_ = {};
+  try {
+    sender_ = std::jthread([fd = nl_socket_get_fd(socket_.get()), bytes = std::move(bytes)] {
+      static_cast<void>(::send(fd, bytes.data(), bytes.size(), 0));
+    });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
 }
 
 Status TrafficControl::Ask(NetRequest request, const std::function<void(nl_msg*)>& each) {
@@ -449,22 +491,33 @@ Result<std::vector<Item>> Whole(Read&& read) {
 
 }  // namespace
 
+NetRequest NetRequest::GetLinks(int flags, int index, const std::string& name) {
+  NetRequest request(RTM_GETLINK, flags, "");
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = index;
+  request.whole_ = Append(request.message_.get(), header);
+  if (!name.empty()) request.Put(IFLA_IFNAME, name);
+  const std::uint32_t brief = RTEXT_FILTER_SKIP_STATS;
+  request.Put(IFLA_EXT_MASK, &brief, sizeof(brief));
+  return request;
+}
+
 Result<std::vector<NetLink>> TrafficControl::Links() {
   return Whole<NetLink>([&](std::vector<NetLink>& links) {
-    NetRequest request(RTM_GETLINK, NLM_F_DUMP, "");
-    ifinfomsg header{};
-    header.ifi_family = AF_UNSPEC;
-    request.whole_ = Append(request.message_.get(), header);
-    const std::uint32_t brief = RTEXT_FILTER_SKIP_STATS;
-    request.Put(IFLA_EXT_MASK, &brief, sizeof(brief));
-    return Ask(std::move(request), [&](nl_msg* message) {
-      const Attributes<IFLA_MAX> attributes(message, sizeof(ifinfomsg));
-      const Attributes<IFLA_INFO_MAX> info(attributes[IFLA_LINKINFO]);
-      links.push_back({HeaderOf<ifinfomsg>(message).ifi_index, GetText(attributes[IFLA_IFNAME]),
-                       GetText(info[IFLA_INFO_KIND]), Get<std::uint32_t>(attributes[IFLA_MTU]).value_or(0)});
-    });
+    return Ask(NetRequest::GetLinks(NLM_F_DUMP, 0, {}), [&](nl_msg* message) { links.push_back(ToLink(message)); });
   });
 }
+
+Result<std::optional<NetLink>> TrafficControl::AskForLink(int index, const std::string& name) {
+  std::optional<NetLink> link;
+  const auto asked = Ask(NetRequest::GetLinks(0, index, name), [&](nl_msg* message) { link = ToLink(message); });
+  if (!asked && asked.error().code != Code::kGone) return Fail(asked.error());
+  return link;
+}
+
+Result<std::optional<NetLink>> TrafficControl::Link(const std::string& name) { return AskForLink(0, name); }
+Result<std::optional<NetLink>> TrafficControl::Link(int index) { return AskForLink(index, {}); }
 
 Result<std::vector<Qdisc>> TrafficControl::Qdiscs() {
   return Whole<Qdisc>([&](std::vector<Qdisc>& qdiscs) {

@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/base/time.h"
 
 struct nl_msg;
 struct nl_sock;
@@ -71,6 +74,7 @@ class NetRequest {
     void operator()(nl_msg* message) const;
   };
   NetRequest(int type, int flags, const char* needs);
+  static NetRequest GetLinks(int flags, int index, const std::string& name);
   void Put(int attribute, const void* data, std::size_t size);
   void Put(int attribute, const std::string& text);
   template <typename Body>
@@ -92,6 +96,9 @@ class TrafficControl {
   static Result<TrafficControl> Scratch();
 
   Result<std::vector<NetLink>> Links();
+  // One link; nullopt: there is none.
+  Result<std::optional<NetLink>> Link(const std::string& name);
+  Result<std::optional<NetLink>> Link(int index);
   Result<std::vector<Qdisc>> Qdiscs();
   // What classifies the packets that arrive on `link`.
   Result<std::vector<Filter>> IngressFilters(int link);
@@ -99,7 +106,8 @@ class TrafficControl {
   // Sends the requests in one piece, so that no signal, not even SIGKILL, comes
   // between two of them: the kernel handles all before it returns. A failed one
   // does not stop those after it. One outcome each: kUnsupported names what the
-  // kernel lacks, kConflict: something of that name stands there already.
+  // kernel lacks, kConflict: something of that name stands there already. A link
+  // that was removed is gone on return, though the kernel still tidies up after it.
   std::vector<Status> Send(std::vector<NetRequest> requests);
 
  private:
@@ -109,9 +117,12 @@ class TrafficControl {
   struct Answers;
   static Result<TrafficControl> OpenOnAThread(const std::function<int()>& enter, const char* what);
   explicit TrafficControl(nl_sock* socket) : socket_(socket) {}
+  bool SendAside(std::vector<char> bytes);
   Status Ask(NetRequest request, const std::function<void(nl_msg*)>& each);
+  Result<std::optional<NetLink>> AskForLink(int index, const std::string& name);
 
   std::unique_ptr<nl_sock, Close> socket_;
+  std::jthread sender_;  // still in the kernel with a removal; ends before the socket does
 };
 
 }  // namespace whorl::agent
