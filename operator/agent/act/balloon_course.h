@@ -57,7 +57,7 @@ class BalloonCourse {
     std::uint64_t up_bytes_per_second = 1ULL << 30;
     Spare spare = Spare::kUnused;
     // What stays free beyond the working set, the larger of both.
-    std::uint64_t margin_bytes = 64ULL << 20;
+    std::uint64_t margin_bytes = 32ULL << 20;
     std::uint64_t margin_permille = 50;  // of the size found
     Seconds stale_after{45};
     std::uint64_t major_faults_per_second = 50;     // above: pressure

@@ -1,6 +1,6 @@
-// What real_guest_test.py asks of a real guest's libvirt, by the library that agent
-// and restorer use. `agent_domain_client CGROUP_ROOT STATE_DIR`: the pod is the folder
-// `pod` below CGROUP_ROOT. One question a line on stdin, words apart by tabs; one
+// What real_guest_test.py and the world's scenarios ask of a real guest's libvirt, by the library that agent
+// and restorer use. `agent_domain_client CGROUP_ROOT POD STATE_DIR`: POD is the pod's
+// cgroup below CGROUP_ROOT. One question a line on stdin, words apart by tabs; one
 // answer a line: "ok TEXT" or "CODE MESSAGE".
 #include <cstdio>
 #include <iostream>
@@ -20,10 +20,10 @@ namespace {
 // What the agent's Holder does with a balloon.
 class Balloons {
  public:
-  Balloons(DomainKnobs& knobs, const std::string& root, const Journal& journal)
+  Balloons(DomainKnobs& knobs, const std::string& root, const std::string& pod, const Journal& journal)
       : journal_(journal),
         writer_(knobs, journal, root),
-        entry_{"pod-1", "pod", *knobs.Inode(root + "/pod"), BootTime() + Seconds{60}, {}},
+        entry_{"pod-1", pod, *knobs.Inode(root + "/" + pod), BootTime() + Seconds{60}, {}},
         mover_({},
                {.look = [&knobs](const std::string& dir) { return knobs.MemoryStats(dir); },
                 .hold = [this](const std::string&, const std::string& text) { return Hold(text); }},
@@ -47,9 +47,9 @@ class Balloons {
 
 std::string Number(const std::optional<std::uint64_t>& value) { return value ? std::to_string(*value) : "none"; }
 
-Result<std::string> Answer(DomainKnobs& knobs, const std::string& root, const Journal& journal, Balloons& balloons,
-                           const std::vector<std::string>& words) {
-  const std::string dir = root + "/pod";
+Result<std::string> Answer(DomainKnobs& knobs, const std::string& root, const std::string& pod, const Journal& journal,
+                           Balloons& balloons, const std::vector<std::string>& words) {
+  const std::string dir = root + "/" + pod;
   auto& mover = balloons.mover();
   if (words[0] == "aim") {
     mover.Aim("pod-1", dir, std::stoull(words.at(1)));
@@ -102,16 +102,16 @@ Result<std::string> Answer(DomainKnobs& knobs, const std::string& root, const Jo
 
 int main(int argc, char** argv) {
   using namespace whorl::agent;  // NOLINT(google-build-using-namespace): one function
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   DomainKnobs knobs(DomainKnobs::Options{});
-  const auto journal = Journal::Open(argv[2]);
+  const auto journal = Journal::Open(argv[3]);
   if (!journal) return 2;
-  Balloons balloons(knobs, argv[1], *journal);
+  Balloons balloons(knobs, argv[1], argv[2], *journal);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     std::vector<std::string> words;
     for (std::string word; std::getline(in, word, '\t');) words.push_back(word);
-    const auto answer = Answer(knobs, argv[1], *journal, balloons, words);
+    const auto answer = Answer(knobs, argv[1], argv[2], *journal, balloons, words);
     std::cout << (answer ? "ok " + *answer
                          : std::string(whorl::CodeName(answer.error().code)) + " " + answer.error().message)
               << std::endl;
