@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -278,9 +279,10 @@ NetRequest NetRequest::Redirect(int link, int to, std::uint16_t priority) {
   request.whole_ = Append(request.message_.get(), header);
   request.Put(TCA_KIND, "u32");
   request.Nest(TCA_OPTIONS, [&] {
-    tc_u32_sel any{};  // without keys: every packet
-    any.flags = TC_U32_TERMINAL;
-    request.Put(TCA_U32_SEL, &any, sizeof(any));
+    // A tc_u32_sel, which ends in an array that C++ has not. No keys: every packet.
+    std::array<unsigned char, sizeof(tc_u32_sel)> any{};
+    any[offsetof(tc_u32_sel, flags)] = TC_U32_TERMINAL;
+    request.Put(TCA_U32_SEL, any.data(), any.size());
     request.Nest(TCA_U32_ACT, [&] {
       request.Nest(1, [&] {
         request.Put(TCA_ACT_KIND, "mirred");
