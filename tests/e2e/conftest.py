@@ -53,6 +53,7 @@ def pytest_runtest_makereport(item, call):
     kubectl = [str(scene.cluster.tools.path("kubectl")), "--kubeconfig", str(scene.paths.ADMIN)]
     for name, words in {
         "controller.log": ["-n", "whorl-system", "logs", "deployment/whorl-controller", "--tail=2000"],
+        "agents.log": ["-n", "whorl-system", "logs", "-l", "app.kubernetes.io/component=agent", "--all-containers", "--prefix", "--tail=2000"],
         "agent.log": ["-n", "whorl-system", "logs", "daemonset/whorl-agent", "-c", "agent", "--tail=2000"],
         "agent-previous.log": ["-n", "whorl-system", "logs", "daemonset/whorl-agent", "-c", "agent", "--previous", "--tail=500"],
         "restorer.log": ["-n", "whorl-system", "logs", "daemonset/whorl-agent", "-c", "restorer", "--tail=500"],
