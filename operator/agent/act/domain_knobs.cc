@@ -59,7 +59,6 @@ std::set<int> ProcessesIn(const std::string& dir) {
 struct Qemu {
   int pid = 0;
   std::uint64_t start_ticks = 0;
-  friend bool operator==(const Qemu&, const Qemu&) = default;
 };
 
 // The newest of a pod: while a guest restarts two may live for a moment.
@@ -84,6 +83,12 @@ Result<Qemu> FindQemu(const std::string& dir, const std::string& proc_root) {
   return Fail(Code::kNotFound, "no QEMU runs in " + dir);
 }
 
+// Whether that very process still runs.
+bool Runs(const Qemu& qemu, const std::string& proc_root) {
+  const auto stat = ReadSmallFile(proc_root + "/" + std::to_string(qemu.pid) + "/stat");
+  return stat && ParseStartTicks(*stat) == qemu.start_ticks && stat->find(") Z ") == std::string::npos;
+}
+
 Code CodeOfLibvirt() {
   const auto* error = virGetLastError();
   switch (error == nullptr ? VIR_ERR_INTERNAL_ERROR : error->code) {
@@ -102,13 +107,43 @@ Code CodeOfLibvirt() {
 
 auto FailByLibvirt(const std::string& what) { return Fail(CodeOfLibvirt(), what + ": " + LibvirtSays()); }
 
-// Owns a domain.
-struct Domain {
-  virDomainPtr ptr = nullptr;
-  explicit Domain(virDomainPtr domain) : ptr(domain) {}
-  Domain(const Domain&) = delete;
-  Domain& operator=(const Domain&) = delete;
-  ~Domain() { virDomainFree(ptr); }
+// A connection and the one domain behind it, as long as its QEMU lives.
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> Open(const Qemu& qemu, const std::string& dir, const std::string& proc_root) {
+    auto link = LauncherLibvirt::Open(proc_root, qemu.pid);
+    if (!link) return Fail(link.error().In("the VM of QEMU " + std::to_string(qemu.pid) + " in " + dir));
+    virDomainPtr* domains = nullptr;
+    const int count = virConnectListAllDomains(link->get(), &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    const std::string place = "libvirt at " + link->socket() + " of " + dir;
+    if (count < 0) return Fail(Code::kUnavailable, place + ": " + LibvirtSays());
+    virDomainPtr first = count == 1 ? domains[0] : nullptr;
+    for (int i = 0; i < count && first == nullptr; ++i) virDomainFree(domains[i]);
+    std::free(static_cast<void*>(domains));
+    if (count != 1) {
+      return Fail(Code::kUnavailable, place + " runs " + std::to_string(count) + " domains, not one");
+    }
+    return std::unique_ptr<Session>(new Session(qemu, std::move(*link), first));
+  }
+  ~Session() { virDomainFree(domain_); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const Qemu& qemu() const { return qemu_; }
+  virDomainPtr domain() const { return domain_; }
+  std::string Label() const {
+    return "VM " + std::string(virDomainGetName(domain_)) + " (libvirt at " + link_.socket() + " in its launcher)";
+  }
+  // How many limits this libvirt has for a disk; 0 until it was asked.
+  int disk_fields = 0;
+
+ private:
+  Session(const Qemu& qemu, LauncherLibvirt link, virDomainPtr domain)
+      : qemu_(qemu), link_(std::move(link)), domain_(domain) {}
+
+  Qemu qemu_;
+  LauncherLibvirt link_;
+  virDomainPtr domain_;
 };
 
 // Typed parameters as libvirt gives and takes them.
@@ -141,10 +176,9 @@ Result<DomainFacts> ReadFacts(virDomainPtr domain) {
   return facts;
 }
 
-Result<GuestMemory> ReadMemory(virDomainPtr domain) {
+// All but `most_kib`.
+Result<GuestMemory> ReadStatistics(virDomainPtr domain) {
   GuestMemory memory;
-  memory.most_kib = virDomainGetMaxMemory(domain);
-  if (memory.most_kib == 0) return FailByLibvirt("the domain's memory");
   virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
   const int count = virDomainMemoryStats(domain, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
   if (count < 0) return FailByLibvirt("the domain's memory statistics");
@@ -165,6 +199,14 @@ Result<GuestMemory> ReadMemory(virDomainPtr domain) {
   return memory;
 }
 
+Result<GuestMemory> ReadMemory(virDomainPtr domain) {
+  auto memory = ReadStatistics(domain);
+  if (!memory) return memory;
+  memory->most_kib = virDomainGetMaxMemory(domain);
+  if (memory->most_kib == 0) return FailByLibvirt("the domain's memory");
+  return memory;
+}
+
 Error NoBalloon() {
   return Error{Code::kUnsupported,
                "the domain has no memory balloon; leave spec.template.spec.domain.devices.autoattachMemBalloon at its "
@@ -172,7 +214,7 @@ Error NoBalloon() {
 }
 
 Result<std::uint64_t> ReadBalloon(virDomainPtr domain) {
-  const auto memory = ReadMemory(domain);
+  const auto memory = ReadStatistics(domain);
   if (!memory) return Fail(memory.error());
   if (!memory->size_kib) return Fail(NoBalloon());
   return *memory->size_kib;
@@ -204,15 +246,19 @@ Error NoDisk(const std::string& disk) {
 }
 
 // All fields there are, also those that are 0.
-Status ReadThrottle(virDomainPtr domain, const std::string& disk, DiskThrottle& throttle) {
-  int count = 0;
-  if (virDomainGetBlockIoTune(domain, disk.c_str(), nullptr, &count, VIR_DOMAIN_AFFECT_LIVE) != 0) {
+Status ReadThrottle(Session& session, const std::string& disk, DiskThrottle& throttle) {
+  const auto get = [&](virTypedParameterPtr fields, int& count) -> Status {
+    if (virDomainGetBlockIoTune(session.domain(), disk.c_str(), fields, &count, VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
     return CodeOfLibvirt() == Code::kInvalid ? Status(Fail(NoDisk(disk))) : FailByLibvirt(disk);
+  };
+  if (session.disk_fields == 0) {
+    int count = 0;
+    if (auto asked = get(nullptr, count); !asked) return asked;
+    session.disk_fields = count;
   }
+  int count = session.disk_fields;
   std::vector<virTypedParameter> fields(static_cast<std::size_t>(count));
-  if (virDomainGetBlockIoTune(domain, disk.c_str(), fields.data(), &count, VIR_DOMAIN_AFFECT_LIVE) != 0) {
-    return CodeOfLibvirt() == Code::kInvalid ? Status(Fail(NoDisk(disk))) : FailByLibvirt(disk);
-  }
+  if (auto asked = get(fields.data(), count); !asked) return asked;
   for (int i = 0; i < count; ++i) {
     const auto& field = fields[static_cast<std::size_t>(i)];
     if (field.type == VIR_TYPED_PARAM_ULLONG) throttle.numbers[field.field] = field.value.ul;
@@ -224,12 +270,12 @@ Status ReadThrottle(virDomainPtr domain, const std::string& disk, DiskThrottle& 
   return {};
 }
 
-Result<std::string> ReadDisk(virDomainPtr domain, const std::string& disk) {
+Result<std::string> ReadDisk(Session& session, const std::string& disk) {
   DiskThrottle throttle;
-  if (auto read = ReadThrottle(domain, disk, throttle); !read) return Fail(read.error());
+  if (auto read = ReadThrottle(session, disk, throttle); !read) return Fail(read.error());
   if (!throttle.group.empty()) {
     // QEMU makes up a group for a disk as soon as it is throttled: that is no setting.
-    const auto facts = ReadFacts(domain);
+    const auto facts = ReadFacts(session.domain());
     if (!facts) return Fail(facts.error());
     const auto alias = facts->aliases.find(disk);
     if (alias != facts->aliases.end() && IsOwnGroup(throttle.group, alias->second)) throttle.group.clear();
@@ -241,9 +287,9 @@ Result<std::string> ReadDisk(virDomainPtr domain, const std::string& disk) {
   return FormatDisk(throttle);
 }
 
-Status WriteDisk(virDomainPtr domain, const std::string& disk, const DiskThrottle& wanted) {
+Status WriteDisk(Session& session, const std::string& disk, const DiskThrottle& wanted) {
   DiskThrottle before;
-  if (auto read = ReadThrottle(domain, disk, before); !read) return read;
+  if (auto read = ReadThrottle(session, disk, before); !read) return read;
   for (const auto& [field, value] : wanted.numbers) {
     if (!before.numbers.contains(field)) {
       return Fail(Code::kInvalid, "this libvirt does not know the disk limit \"" + field + "\"");
@@ -256,8 +302,8 @@ Status WriteDisk(virDomainPtr domain, const std::string& disk, const DiskThrottl
     parameters.Add(field, found == wanted.numbers.end() ? 0 : found->second);
   }
   if (!wanted.group.empty()) parameters.Add(kGroupName, wanted.group);
-  if (virDomainSetBlockIoTune(domain, disk.c_str(), parameters.items(), parameters.count(), VIR_DOMAIN_AFFECT_LIVE) !=
-      0)
+  if (virDomainSetBlockIoTune(session.domain(), disk.c_str(), parameters.items(), parameters.count(),
+                              VIR_DOMAIN_AFFECT_LIVE) != 0)
     return FailByLibvirt("limits of disk " + disk);
   return {};
 }
@@ -280,7 +326,7 @@ std::string DiskOf(std::string_view knob) {
 // One VM's thread, and whoever waits for it.
 class DomainKnobs::Vm {
  public:
-  using Question = std::function<Status(virDomainPtr)>;
+  using Question = std::function<Status(Session&)>;
 
   Vm(std::string dir, const Options& options)
       : dir_(std::move(dir)),
@@ -373,7 +419,7 @@ class DomainKnobs::Vm {
       done_.notify_all();
     }
     lock.unlock();
-    link_.reset();  // talks to the other end
+    session_.reset();  // talks to the other end
     lock.lock();
     ended_ = true;
     done_.notify_all();
@@ -381,43 +427,23 @@ class DomainKnobs::Vm {
 
   // On the VM's thread, nothing locked: this is what may block.
   Status Answer(const Question& question) {
-    const auto qemu = FindQemu(dir_, options_.proc_root);
-    if (!qemu) {
-      link_.reset();
-      return Fail(qemu.error());
-    }
-    if (link_ && *qemu != qemu_) link_.reset();
-    if (!link_) {
-      auto opened = LauncherLibvirt::Open(options_.proc_root, qemu->pid);
-      if (!opened) return Fail(opened.error().In("the VM of QEMU " + std::to_string(qemu->pid) + " in " + dir_));
-      link_.emplace(std::move(*opened));
-      qemu_ = *qemu;
-    }
-    virDomainPtr* domains = nullptr;
-    const int count = virConnectListAllDomains(link_->get(), &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
-    if (count < 0) {
-      const auto failed = FailByLibvirt("libvirt at " + link_->socket() + " of " + dir_);
-      link_.reset();
-      return failed;
-    }
-    for (int i = 1; i < count; ++i) virDomainFree(domains[i]);
-    const Domain first(count > 0 ? domains[0] : nullptr);
-    std::free(domains);
-    if (count != 1) {
-      return Fail(Code::kUnavailable, "libvirt at " + link_->socket() + " of " + dir_ + " runs " +
-                                          std::to_string(count) + " domains, not one");
-    }
-    std::string label =
-        "VM " + std::string(virDomainGetName(first.ptr)) + " (libvirt at " + link_->socket() + " in its launcher)";
-    {
+    if (session_ && !Runs(session_->qemu(), options_.proc_root)) session_.reset();
+    if (!session_) {
+      const auto qemu = FindQemu(dir_, options_.proc_root);
+      if (!qemu) return Fail(qemu.error());
+      auto opened = Session::Open(*qemu, dir_, options_.proc_root);
+      if (!opened) return Fail(opened.error());
+      session_ = std::move(*opened);
       const std::lock_guard lock(mu_);
-      label_ = label;
+      label_ = session_->Label();
     }
-    auto answer = question(first.ptr);
+    auto answer = question(*session_);
     if (answer) return answer;
+    answer = Fail(answer.error().In(session_->Label()));
     // What is left on a connection after an error is not worth finding out.
-    if (answer.error().code == Code::kUnavailable) link_.reset();
-    return Fail(answer.error().In(label));
+    const auto code = answer.error().code;
+    if (code == Code::kUnavailable || code == Code::kGone) session_.reset();
+    return answer;
   }
 
   const std::string dir_;
@@ -431,8 +457,7 @@ class DomainKnobs::Vm {
   bool given_up_ = false;
   bool ended_ = false;
   // The thread's own:
-  std::optional<LauncherLibvirt> link_;
-  Qemu qemu_;
+  std::unique_ptr<Session> session_;
   std::jthread thread_;  // last: it uses the others
 };
 
@@ -461,14 +486,14 @@ Result<std::string> DomainKnobs::Read(const std::string& dir, std::string_view k
   const auto disk = DiskOf(knob);
   if (disk.empty() && knob != kBalloon) return Fail(NoSuchKnob(knob).error());
   const auto text = std::make_shared<std::string>();
-  const auto asked = Find(dir)->Ask([disk, text](virDomainPtr domain) -> Status {
+  const auto asked = Find(dir)->Ask([disk, text](Session& session) -> Status {
     if (disk.empty()) {
-      const auto kib = ReadBalloon(domain);
+      const auto kib = ReadBalloon(session.domain());
       if (!kib) return Fail(kib.error());
       *text = std::to_string(*kib);
       return {};
     }
-    auto read = ReadDisk(domain, disk);
+    auto read = ReadDisk(session, disk);
     if (!read) return Fail(read.error());
     *text = std::move(*read);
     return {};
@@ -481,22 +506,21 @@ Status DomainKnobs::Write(const std::string& dir, std::string_view knob, std::st
   if (knob == kBalloon) {
     const auto kib = ParseBalloonKib(text);
     if (!kib) return Fail(kib.error());
-    return Find(dir)->Ask([kib = *kib](virDomainPtr domain) { return WriteBalloon(domain, kib); });
+    return Find(dir)->Ask([kib = *kib](Session& session) { return WriteBalloon(session.domain(), kib); });
   }
   const auto disk = DiskOf(knob);
   if (disk.empty()) return NoSuchKnob(knob);
   const auto throttle = ParseDisk(text);
   if (!throttle) return Fail(throttle.error());
-  return Find(dir)->Ask(
-      [disk, throttle = *throttle](virDomainPtr domain) { return WriteDisk(domain, disk, throttle); });
+  return Find(dir)->Ask([disk, throttle = *throttle](Session& session) { return WriteDisk(session, disk, throttle); });
 }
 
 Result<std::uint64_t> DomainKnobs::Inode(const std::string& dir) const { return files_.Inode(dir); }
 
 Result<DomainFacts> DomainKnobs::Facts(const std::string& dir) const {
   const auto facts = std::make_shared<DomainFacts>();
-  const auto asked = Find(dir)->Ask([facts](virDomainPtr domain) -> Status {
-    auto read = ReadFacts(domain);
+  const auto asked = Find(dir)->Ask([facts](Session& session) -> Status {
+    auto read = ReadFacts(session.domain());
     if (!read) return Fail(read.error());
     *facts = std::move(*read);
     return {};
@@ -513,8 +537,8 @@ Result<std::vector<std::string>> DomainKnobs::Disks(const std::string& dir) cons
 
 Result<GuestMemory> DomainKnobs::MemoryStats(const std::string& dir) const {
   const auto memory = std::make_shared<GuestMemory>();
-  const auto asked = Find(dir)->Ask([memory](virDomainPtr domain) -> Status {
-    const auto read = ReadMemory(domain);
+  const auto asked = Find(dir)->Ask([memory](Session& session) -> Status {
+    const auto read = ReadMemory(session.domain());
     if (!read) return Fail(read.error());
     *memory = *read;
     return {};

@@ -79,7 +79,7 @@ struct DomainReader::Connection {
       if (count == 1) started = virDomainStartDirtyRateCalc(domains[i], kDirtySeconds, 0) == 0;
       virDomainFree(domains[i]);
     }
-    std::free(domains);
+    std::free(static_cast<void*>(domains));
     return started;
   }
 };
