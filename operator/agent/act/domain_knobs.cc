@@ -405,7 +405,6 @@ class DomainKnobs::Vm {
   }
 
   void Run(const std::stop_token& stop) {
-    PrepareLibvirt();
     std::unique_lock lock(mu_);
     while (wake_.wait(lock, stop, [&] { return call_ && !call_->done; })) {
       const auto call = call_;
@@ -461,7 +460,7 @@ class DomainKnobs::Vm {
   std::jthread thread_;  // last: it uses the others
 };
 
-DomainKnobs::DomainKnobs(Options options) : options_(std::move(options)) {}
+DomainKnobs::DomainKnobs(Options options) : options_(std::move(options)) { PrepareLibvirt(); }
 DomainKnobs::~DomainKnobs() = default;
 
 bool DomainKnobs::Has(std::string_view knob) { return knob == kBalloon || knob.starts_with(kDisk); }

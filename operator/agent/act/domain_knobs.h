@@ -45,6 +45,7 @@ class DomainKnobs : public KnobTree {
     // call; libvirt itself gives up waiting for a domain after 30 s.
     Millis cut_after{35000};
   };
+  // Before other threads where that can be: it readies libvirt's library.
   explicit DomainKnobs(Options options);
   ~DomainKnobs() override;  // cuts what hangs
   DomainKnobs(const DomainKnobs&) = delete;
