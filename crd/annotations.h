@@ -14,6 +14,10 @@ namespace whorl::crd {
 // Set by people, on a VirtualMachine; the mode also on a Namespace.
 inline constexpr std::string_view kModeKey = "whorl.dev/mode";
 inline constexpr std::string_view kPolicyKey = "whorl.dev/policy";
+// A person's answer to a proposal of the remediation ladder, by its id; removed
+// once it has been heard.
+inline constexpr std::string_view kApproveKey = "whorl.dev/approve";
+inline constexpr std::string_view kRejectKey = "whorl.dev/reject";
 // Written by the controller on the VirtualMachine, on change of bucket only.
 inline constexpr std::string_view kScoreKey = "whorl.dev/score";
 inline constexpr std::string_view kStateKey = "whorl.dev/state";

@@ -199,6 +199,7 @@ nlohmann::json ToJson(const BehaviorFingerprintStatus& status) {
   if (status.last_sample) out["lastSampleTime"] = TimeText(*status.last_sample);
   if (status.baseline) out["baseline"] = ToJson(*status.baseline);
   if (status.episode && status.episode->number > 0) out["episode"] = ToJson(*status.episode);
+  if (status.remedy) out["remedy"] = ToJson(*status.remedy);
   if (status.last_action) out["lastAction"] = ToJson(*status.last_action);
   PutList(out, "contributingFeatures", status.contributing, kMaxFeatures, kWrite);
   PutList(out, "resources", status.resources, kMaxResources, kWrite);

@@ -11,6 +11,7 @@
 #include "core/engine/assessment.h"
 #include "core/engine/policy.h"
 #include "crd/conditions.h"
+#include "crd/remedy_view.h"
 
 // The status of a BehaviorFingerprint; there is no spec. Plain values: build,
 // compare, ToJson, apply. An empty string or nullopt is left out of the object.
@@ -141,6 +142,7 @@ struct BehaviorFingerprintStatus {
   std::vector<LoanView> borrowed = {};
   std::optional<LastAction> last_action = {};
   std::optional<LastBaselineRequest> last_baseline_request = {};
+  std::optional<RemedyView> remedy = {};
   std::vector<Condition> conditions = {};
 };
 

@@ -31,8 +31,14 @@ enum class EventReason : std::uint8_t {
   kInvalidBaselineRequest,
   kLedgerSetAside,
   kFloorsDoNotFit,
+  kRemedyProposed,
+  kRemedyTaken,
+  kRemedyGivenBack,
+  kRemedyProposalEnded,
+  kRemedyRefused,
+  kInvalidApproval,
 };
-inline constexpr std::size_t kEventReasonCount = 22;
+inline constexpr std::size_t kEventReasonCount = 28;
 
 struct EventInfo {
   EventReason reason;
@@ -144,6 +150,40 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "last. The condition FloorsFit is False while it lasts.",
      "Move a VM away, lower floorPercent or reserve in its PartitionPolicy, or raise capacity. A VM with a higher "
      "priorityClassName gives way later."},
+    {EventReason::kRemedyProposed, "RemedyProposed", false, "Remedy",
+     "The deviation has lasted, and the policy says to ask before the next rung of the remediation ladder is taken. "
+     "The "
+     "message says what would be done, why, until when an answer counts, and how to give it.",
+     "Look into the VM, then `kubectl whorl approve vm/NAME` or `kubectl whorl reject vm/NAME`. Without an answer "
+     "nothing "
+     "is done."},
+    {EventReason::kRemedyTaken, "RemedyTaken", true, "Remedy",
+     "A rung of the remediation ladder was taken, because the policy says Auto or somebody approved it. The message "
+     "says "
+     "what was done, for which nature, and until when.",
+     "Look into the VM. It ends by itself; to end it now, set whorl.dev/mode to observe on the VM, or the rung's mode "
+     "to "
+     "Never in the policy."},
+    {EventReason::kRemedyGivenBack, "RemedyGivenBack", false, "Remedy",
+     "A rung of the remediation ladder was given back: the alarm or its time is over, the VM left mode enforce, the "
+     "policy "
+     "is paused with HoldAndDrain or says Never, or somebody else undid it.",
+     "Nothing. If the alarm lasts, the ladder may ask for it again."},
+    {EventReason::kRemedyProposalEnded, "RemedyProposalEnded", false, "Remedy",
+     "A proposal is no longer open: it was rejected, nobody answered in time, or there is no reason for it any more.",
+     "Nothing. After a rejection nothing is asked until the next alarm."},
+    {EventReason::kRemedyRefused, "RemedyRefused", true, "Remedy",
+     "A rung would have been taken, by policy or by approval, but something speaks against it; the message has the "
+     "reason: "
+     "DedicatedCpus, GuestEvidenceOnly, OnlyAVictim, NotPartitioned, NothingToCap, NoCoresToSpare, NotMigratable, "
+     "NotPausable, SampleTooOld, Paused, LeadInDoubt, or what the API server said.",
+     "Read the message. docs/how-to/remediation.md says what each reason means."},
+    {EventReason::kInvalidApproval, "InvalidApproval", true, "Remedy",
+     "whorl.dev/approve or whorl.dev/reject on the VM names no open proposal: it was answered, has run out, or never "
+     "was "
+     "one. Nothing is done and the annotation is removed.",
+     "`kubectl whorl explain vm/NAME` shows what is asked; `kubectl whorl approve vm/NAME` writes the annotation "
+     "right."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

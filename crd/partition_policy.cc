@@ -99,6 +99,31 @@ constexpr std::pair<std::string_view, Pause> kPauses[] = {
 constexpr std::pair<std::string_view, PartitionKind> kPartitions[] = {{"Soft", PartitionKind::kSoft},
                                                                       {"Hard", PartitionKind::kHard}};
 
+constexpr std::pair<std::string_view, remedy::Approval> kApprovals[] = {
+    {"Auto", remedy::Approval::kAuto}, {"Ask", remedy::Approval::kAsk}, {"Never", remedy::Approval::kNever}};
+constexpr std::pair<std::string_view, remedy::Approval> kProposing[] = {{"Auto", remedy::Approval::kAuto},
+                                                                        {"Never", remedy::Approval::kNever}};
+
+remedy::LadderPolicy ReadRemediation(SpecReader& spec) {
+  using remedy::Rung;
+  remedy::LadderPolicy policy;
+  auto& propose = policy.rungs[remedy::Index(Rung::kPropose)];
+  propose.approval = spec.Word("remediation.propose.mode", kProposing, propose.approval);
+  for (std::size_t i = remedy::Index(Rung::kBorrow); i < remedy::kRungCount; ++i) {
+    const std::string rung = "remediation." + std::string(remedy::RungName(static_cast<Rung>(i)));
+    policy.rungs[i].approval = spec.Word(rung + ".mode", kApprovals, policy.rungs[i].approval);
+    policy.rungs[i].ttl = Seconds{spec.Number(rung + ".ttlSeconds")};
+  }
+  policy.climb_after = Seconds{spec.Number("remediation.climbAfterSeconds")};
+  policy.calm = Seconds{spec.Number("remediation.calmSeconds")};
+  policy.proposal = Seconds{spec.Number("remediation.proposalSeconds")};
+  policy.cap_fraction = static_cast<double>(spec.Number("remediation.cap.cpuPercent")) / 100.0;
+  policy.network_kilobits = spec.Number("remediation.cap.networkKilobitsPerSecond");
+  policy.disk_kibibytes = spec.Number("remediation.cap.diskKibibytesPerSecond");
+  policy.raise_weight = static_cast<double>(spec.Number("remediation.raiseWeight.percent")) / 100.0;
+  return policy;
+}
+
 CpuPolicy ReadCpu(SpecReader& spec) {
   const auto fraction = [&](std::string_view path) { return static_cast<double>(spec.Number(path)) / 100.0; };
   CpuPolicy cpu;
@@ -147,6 +172,7 @@ Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object) {
   policy.engine.false_episodes_per_week = static_cast<double>(spec.Number("falseEpisodesPerWeek"));
   policy.engine.reserve = MilliCores{spec.Number("reserve.cpuMillicores")};
   policy.engine.cpu = ReadCpu(spec);
+  policy.engine.remediation = ReadRemediation(spec);
   if (const auto capacity = spec.OptionalNumber("capacity.cpuMillicores")) policy.cpu_capacity = MilliCores{*capacity};
   policy.lease = Seconds{spec.Number("leaseSeconds")};
   if (const auto checked = Check(policy.engine); !checked) spec.Note("spec." + checked.error().message);

@@ -34,12 +34,26 @@ struct PolicyNumber {
   std::int64_t maximum;
   std::optional<std::int64_t> standard = {};  // taken when absent; nullopt = stays absent
 };
-inline constexpr std::array<PolicyNumber, 22> kPolicyNumbers{{
+inline constexpr std::array<PolicyNumber, 36> kPolicyNumbers{{
     {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
     {"falseEpisodesPerWeek", 1, 168, 1},
     {"learningSamples", 30, 604'800, 200},
     {"learningSeconds", 10, 2'592'000, 3600},
     {"leaseSeconds", 5, 300, 30},
+    {"remediation.borrow.ttlSeconds", 10, 86'400, 1800},
+    {"remediation.calmSeconds", 0, 3600, 30},
+    {"remediation.cap.cpuPercent", 1, 100, 50},
+    {"remediation.cap.diskKibibytesPerSecond", 64, 1'000'000'000, 10'240},
+    {"remediation.cap.networkKilobitsPerSecond", 8, 1'000'000'000, 10'000},
+    {"remediation.cap.ttlSeconds", 10, 86'400, 900},
+    {"remediation.climbAfterSeconds", 10, 86'400, 60},
+    {"remediation.isolate.ttlSeconds", 10, 86'400, 900},
+    {"remediation.migrate.ttlSeconds", 600, 604'800, 21'600},
+    {"remediation.pause.ttlSeconds", 10, 86'400, 300},
+    {"remediation.proposalSeconds", 60, 604'800, 3600},
+    {"remediation.quarantine.ttlSeconds", 10, 86'400, 600},
+    {"remediation.raiseWeight.percent", 100, 1000, 150},
+    {"remediation.raiseWeight.ttlSeconds", 10, 86'400, 1800},
     {"reserve.cpuMillicores", 0, 1'000'000'000, 0},
     {"resources.cpu.bonusCreditSeconds", 1, 86'400, 600},
     {"resources.cpu.ceilingPercent", 100, 10'000, 400},

@@ -29,10 +29,10 @@ Status Check(const remedy::LadderPolicy& policy) {
   if (policy.climb_after < Seconds{1}) return RefuseRemedy("climbAfterSeconds", "at least 1");
   if (policy.calm < Seconds{0}) return RefuseRemedy("calmSeconds", "at least 0");
   if (policy.proposal < Seconds{1}) return RefuseRemedy("proposalSeconds", "at least 1");
-  if (!within(policy.cap_fraction, 0.01, 1)) return RefuseRemedy("capPercent", "from 1 to 100");
-  if (!within(policy.raise_weight, 1, 10)) return RefuseRemedy("raiseWeightPercent", "from 100 to 1000");
-  if (policy.network_kilobits < 1) return RefuseRemedy("networkKilobitsPerSecond", "at least 1");
-  if (policy.disk_kibibytes < 1) return RefuseRemedy("diskKibibytesPerSecond", "at least 1");
+  if (!within(policy.cap_fraction, 0.01, 1)) return RefuseRemedy("cap.cpuPercent", "from 1 to 100");
+  if (!within(policy.raise_weight, 1, 10)) return RefuseRemedy("raiseWeight.percent", "from 100 to 1000");
+  if (policy.network_kilobits < 1) return RefuseRemedy("cap.networkKilobitsPerSecond", "at least 1");
+  if (policy.disk_kibibytes < 1) return RefuseRemedy("cap.diskKibibytesPerSecond", "at least 1");
   return {};
 }
 

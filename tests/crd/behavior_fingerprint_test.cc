@@ -63,6 +63,12 @@ BehaviorFingerprintStatus Full() {
                                   .time = kNow,
                                   .until = kNow + Seconds{30},
                                   .message = "why, and how to stop it"};
+  status.remedy =
+      RemedyView{.rung = "cap",
+                 .next = "isolate: Ask",
+                 .held = {{"cap", kNow, kNow + Seconds{900}, "Runaway", 250, "250m"}},
+                 .proposal = RemedyProposal{"isolate-65", "isolate", "Runaway", 96, kNow, kNow + Seconds{3600}, "why"},
+                 .history = {{kNow, "RemedyTaken", "cap", "limited"}}};
   SetCondition(status.conditions, {.type = std::string(kReady), .status = ConditionStatus::kTrue, .reason = "Scored"},
                kNow);
   return status;
@@ -97,6 +103,34 @@ TEST(BehaviorFingerprint, GivesTheLastRequestBackAsItWasWritten) {
   EXPECT_EQ(LastBaselineRequestOf(json::object()), std::nullopt);
   EXPECT_EQ(LastBaselineRequestOf({{"status", {{"lastBaselineRequest", {{"request", 7}, {"time", "soon"}}}}}}),
             std::nullopt);
+}
+
+TEST(BehaviorFingerprint, GivesTheLadderBackAsItWasWritten) {
+  const auto view = RemedyOf({{"status", ToJson(Full())}});
+  ASSERT_TRUE(view);
+  EXPECT_EQ(*view, *Full().remedy);
+  const auto record = ToRecord(*view);
+  const auto& cap = record.holds[remedy::Index(remedy::Rung::kCap)];
+  EXPECT_TRUE(cap.held);
+  EXPECT_EQ(cap.until, kNow + Seconds{900});
+  EXPECT_EQ(cap.nature, Nature::kRunaway);
+  EXPECT_EQ(cap.amount, 250);
+  ASSERT_TRUE(record.proposal);
+  EXPECT_EQ(record.proposal->rung, remedy::Rung::kIsolate);
+  EXPECT_EQ(record.proposal->until, kNow + Seconds{3600});
+}
+
+TEST(BehaviorFingerprint, TakesNothingFromALadderThatCannotBeRead) {
+  EXPECT_EQ(RemedyOf(json::object()), std::nullopt);
+  const auto view = RemedyOf({{"status",
+                               {{"remedy",
+                                 {{"rung", 7},
+                                  {"held", {{{"rung", "cap"}, {"since", "soon"}}, 5, {{"rung", "fly"}}}},
+                                  {"proposal", {{"action", "cap"}}},
+                                  {"history", "none"}}}}}});
+  ASSERT_TRUE(view);
+  EXPECT_EQ(*view, RemedyView{});
+  EXPECT_FALSE(ToRecord(*view).proposal);
 }
 
 TEST(RarityText, HasTwoDigitsThatMeanSomething) {

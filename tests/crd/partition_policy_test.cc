@@ -62,6 +62,18 @@ TEST(PartitionPolicy, ThatSaysNothingIsTheEnginesOwnDefault) {
   EXPECT_EQ(policy->engine.cpu.recall_delay_ms_per_s, standard.cpu.recall_delay_ms_per_s);
   EXPECT_EQ(policy->engine.cpu.recall_for, standard.cpu.recall_for);
   EXPECT_EQ(policy->engine.cpu.flapping, standard.cpu.flapping);
+  const auto& ladder = policy->engine.remediation;
+  for (std::size_t i = 0; i < remedy::kRungCount; ++i) {
+    EXPECT_EQ(ladder.rungs[i].approval, standard.remediation.rungs[i].approval) << i;
+    EXPECT_EQ(ladder.rungs[i].ttl, standard.remediation.rungs[i].ttl) << i;
+  }
+  EXPECT_EQ(ladder.climb_after, standard.remediation.climb_after);
+  EXPECT_EQ(ladder.calm, standard.remediation.calm);
+  EXPECT_EQ(ladder.proposal, standard.remediation.proposal);
+  EXPECT_DOUBLE_EQ(ladder.cap_fraction, standard.remediation.cap_fraction);
+  EXPECT_EQ(ladder.network_kilobits, standard.remediation.network_kilobits);
+  EXPECT_EQ(ladder.disk_kibibytes, standard.remediation.disk_kibibytes);
+  EXPECT_DOUBLE_EQ(ladder.raise_weight, standard.remediation.raise_weight);
   EXPECT_EQ(policy->cpu_capacity, std::nullopt);
   EXPECT_EQ(policy->lease, Seconds{30});
   EXPECT_EQ(policy->name, "gold");
@@ -106,6 +118,44 @@ TEST(PartitionPolicy, TakesEveryFieldToItsPlace) {
   EXPECT_EQ(policy->engine.cpu.flapping, 4);
 }
 
+TEST(PartitionPolicy, TakesTheRemediationOfEveryRung) {
+  const auto policy = ParsePartitionPolicy(Object({{"remediation", json::parse(R"({
+    "climbAfterSeconds": 20, "calmSeconds": 5, "proposalSeconds": 120, "propose": {"mode": "Auto"},
+    "borrow": {"mode": "Ask", "ttlSeconds": 11}, "raiseWeight": {"mode": "Never", "ttlSeconds": 12, "percent": 200},
+    "cap": {"mode": "Auto", "ttlSeconds": 13, "cpuPercent": 25, "networkKilobitsPerSecond": 512,
+            "diskKibibytesPerSecond": 2048},
+    "isolate": {"mode": "Auto", "ttlSeconds": 14}, "quarantine": {"mode": "Never", "ttlSeconds": 15},
+    "migrate": {"mode": "Never", "ttlSeconds": 616}, "pause": {"mode": "Ask", "ttlSeconds": 17}})")}}));
+  ASSERT_TRUE(policy) << policy.error().message;
+  const auto& ladder = policy->engine.remediation;
+  EXPECT_EQ(ladder.climb_after, Seconds{20});
+  EXPECT_EQ(ladder.calm, Seconds{5});
+  EXPECT_EQ(ladder.proposal, Seconds{120});
+  using remedy::Approval;
+  constexpr struct {
+    remedy::Rung rung;
+    Approval approval;
+    std::int64_t ttl;
+  } kRows[] = {{remedy::Rung::kBorrow, Approval::kAsk, 11},       {remedy::Rung::kRaiseWeight, Approval::kNever, 12},
+               {remedy::Rung::kCap, Approval::kAuto, 13},         {remedy::Rung::kIsolate, Approval::kAuto, 14},
+               {remedy::Rung::kQuarantine, Approval::kNever, 15}, {remedy::Rung::kMigrate, Approval::kNever, 616},
+               {remedy::Rung::kPause, Approval::kAsk, 17}};
+  for (const auto& row : kRows) {
+    EXPECT_EQ(ladder.of(row.rung).approval, row.approval) << remedy::RungName(row.rung);
+    EXPECT_EQ(ladder.of(row.rung).ttl, Seconds{row.ttl}) << remedy::RungName(row.rung);
+  }
+  EXPECT_DOUBLE_EQ(ladder.cap_fraction, 0.25);
+  EXPECT_EQ(ladder.network_kilobits, 512);
+  EXPECT_EQ(ladder.disk_kibibytes, 2048);
+  EXPECT_DOUBLE_EQ(ladder.raise_weight, 2);
+}
+
+TEST(PartitionPolicy, RefusesARungThatAsksWhileNothingIsProposed) {
+  EXPECT_THAT(ErrorOf(Object({{"remediation", {{"propose", {{"mode", "Never"}}}}}})),
+              HasSubstr("spec.remediation.cap.mode must be Auto or Never"));
+  EXPECT_THAT(ErrorOf(Object({{"remediation", {{"propose", {{"mode", "Ask"}}}}}})), HasSubstr("must be Auto or Never"));
+}
+
 TEST(PartitionPolicy, HasTheBoundsAndDefaultsOfItsYaml) {
   const auto crd = testing::DefinitionOf("PartitionPolicy");
   const auto& spec = testing::SchemaAt(crd.schema(), "spec");
@@ -130,7 +180,9 @@ TEST(PartitionPolicy, HasTheBoundsAndDefaultsOfItsYaml) {
 TEST(PartitionPolicy, KnowsEveryWordOfItsYaml) {
   const auto crd = testing::DefinitionOf("PartitionPolicy");
   const auto& spec = testing::SchemaAt(crd.schema(), "spec");
-  for (const char* path : {"maxMode", "pause", "resources.cpu.partition"}) {
+  for (const char* path : {"maxMode", "pause", "resources.cpu.partition", "remediation.borrow.mode",
+                           "remediation.raiseWeight.mode", "remediation.cap.mode", "remediation.isolate.mode",
+                           "remediation.quarantine.mode", "remediation.migrate.mode", "remediation.pause.mode"}) {
     const auto& schema = testing::SchemaAt(spec, path);
     for (const auto& word : schema["enum"]) EXPECT_EQ(ErrorOf(Object(Nested(path, word))), "accepted") << path << word;
     const auto standard = ParsePartitionPolicy(Object(Nested(path, schema["default"])));
@@ -139,6 +191,9 @@ TEST(PartitionPolicy, KnowsEveryWordOfItsYaml) {
     EXPECT_EQ(standard->engine.max_mode, silent->engine.max_mode);
     EXPECT_EQ(standard->engine.pause, silent->engine.pause);
     EXPECT_EQ(standard->engine.cpu.partition, silent->engine.cpu.partition);
+    for (std::size_t i = 0; i < remedy::kRungCount; ++i) {
+      EXPECT_EQ(standard->engine.remediation.rungs[i].approval, silent->engine.remediation.rungs[i].approval) << path;
+    }
   }
 }
 

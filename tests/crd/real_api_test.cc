@@ -79,6 +79,12 @@ TEST_F(CrdsOnARealServer, ServerAndEngineRefuseTheSamePolicies) {
   EXPECT_THAT(both(cpu({{"ceilingPercent", 120}})).first, HasSubstr("no more than ceilingPercent minus 100"));
   EXPECT_THAT(both(cpu({{"stepMillicores", 10}})).first, HasSubstr("no more than stepMillicores"));
   EXPECT_EQ(both(cpu({{"stepMillicores", 10}, {"leastLoanMillicores", 10}})), std::pair(std::string(), std::string()));
+  const auto silent = both({{"remediation", {{"propose", {{"mode", "Never"}}}}}});
+  EXPECT_THAT(silent.first, AllOf(HasSubstr("remediation.propose"), HasSubstr("nothing is asked then")));
+  EXPECT_THAT(silent.second, HasSubstr("nothing is asked then"));
+  EXPECT_THAT(both({{"remediation", {{"propose", {{"mode", "Ask"}}}}}}).first, HasSubstr("propose.mode"));
+  EXPECT_EQ(both({{"remediation", {{"cap", {{"mode", "Auto"}}}, {"pause", {{"mode", "Ask"}, {"ttlSeconds", 60}}}}}}),
+            std::pair(std::string(), std::string()));
   // Every number, one beyond either bound.
   for (const auto& number : kPolicyNumbers) {
     for (const std::int64_t value : {number.minimum - 1, number.maximum + 1}) {

@@ -301,8 +301,8 @@ TEST(Remedies, APolicyThatContradictsItselfIsRefusedByItsField) {
                    }),
                    "remediation.cap.mode"));
   EXPECT_TRUE(says(refusal([](auto& p) { p.rungs[8].ttl = Seconds{0}; }), "remediation.pause.ttlSeconds"));
-  EXPECT_TRUE(says(refusal([](auto& p) { p.cap_fraction = 0; }), "remediation.capPercent"));
-  EXPECT_TRUE(says(refusal([](auto& p) { p.network_kilobits = 0; }), "networkKilobitsPerSecond"));
+  EXPECT_TRUE(says(refusal([](auto& p) { p.cap_fraction = 0; }), "remediation.cap.cpuPercent"));
+  EXPECT_TRUE(says(refusal([](auto& p) { p.network_kilobits = 0; }), "cap.networkKilobitsPerSecond"));
 }
 
 }  // namespace
