@@ -72,13 +72,13 @@ class PodNet {
   }
 
   // A tap, up; its descriptor plays the VM's side and is not blocking. -1: none.
-  int AddTap(const std::string& name) const {
+  int AddTap(const std::string& name, int more_flags = 0) const {
     int tap = -1;
     Inside([&] {
       tap = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
       ifreq request{};
       std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-      request.ifr_flags = IFF_TAP | IFF_NO_PI;
+      request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | more_flags);
       if (tap >= 0 && ::ioctl(tap, TUNSETIFF, &request) != 0) {
         ::close(tap);
         tap = -1;

@@ -68,7 +68,7 @@ bool IsTapName(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
   };
-  return !name.empty() && name.size() <= kLongestName && name != "." && name != ".." &&
+  return !name.empty() && name.size() <= kLongestName && !name.starts_with('.') &&
          std::all_of(name.begin(), name.end(), usual);
 }
 

@@ -37,7 +37,7 @@ std::string ToText(const NetLimit& limit);
 Result<NetLimit> ParseNetLimit(std::string_view text);
 
 // A knob's name taken apart: net.out@tap0. kInvalid for other names, and for
-// interfaces with anything but letters, digits, '.', '_' and '-'.
+// interfaces with anything but letters, digits, '.', '_' and '-', or a '.' first.
 struct NetKnob {
   NetDirection direction = NetDirection::kOut;
   std::string tap;

@@ -78,8 +78,10 @@ bool SafeDir(const std::string& dir) {
 
 bool KnownKnob(const std::string& file) {
   if (file == "cpu.shares" || file == "cpu.cfs_quota_us" || file == "cpu.weight" || file == "cpu.max") return true;
-  constexpr std::string_view kDisk = "disk@";
-  return file == "balloon" || (file.starts_with(kDisk) && SafeName(std::string_view(file).substr(kDisk.size())));
+  for (const std::string_view prefix : {"disk@", "net.out@", "net.in@"}) {
+    if (file.starts_with(prefix)) return SafeName(std::string_view(file).substr(prefix.size()));
+  }
+  return file == "balloon";
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include "operator/agent/act/tap_shaper.h"
 
 #include <gtest/gtest.h>
+#include <linux/if_tun.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,8 +14,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <vector>
 
+#include "operator/agent/act/limit_writer.h"
+#include "operator/agent/journal/journal.h"
+#include "operator/agent/journal/restore.h"
 #include "tests/fake/pod_net.h"
 #include "tests/fake/temp_dir.h"
 
@@ -222,6 +229,98 @@ TEST_F(TapShaperTest, AReadAndAChangeOfALimitAreWellBelowAMillisecond) {
     EXPECT_LT(change, 1000);
     ASSERT_TRUE(Write(knob, "none"));
   }
+}
+
+TEST_F(TapShaperTest, AMultiQueueTapGetsTheKernelsQdiscsBack) {
+  const int wide = pod_.AddTap("tap1", IFF_MULTI_QUEUE);
+  ASSERT_GE(wide, 0);
+  const auto before = Dump();
+  ASSERT_NE(before.find("qdisc mq 0: dev tap1"), std::string::npos) << before;
+  for (const char* knob : {"net.out@tap1", "net.in@tap1"}) {
+    EXPECT_EQ(Read(knob), "none");
+    ASSERT_TRUE(Write(knob, "8000bit"));
+    EXPECT_EQ(Read(knob), "8000bit");
+    ASSERT_TRUE(Write(knob, "none"));
+    EXPECT_EQ(Dump(), before);
+  }
+  ::close(wide);
+}
+
+// --- Through the journal -----------------------------------------------------
+
+TEST_F(TapShaperTest, WhoeverReadsTheJournalPutsTheTapBackAsFound) {
+  const auto before = Dump();
+  const auto journal = Journal::Open(temp_.path());
+  ASSERT_TRUE(journal);
+  {
+    TapShaper shaper;
+    LimitWriter writer(shaper, *journal, temp_.path());
+    JournalEntry entry{"1111-a", "pod1", *shaper.Inode(dir()), Millis{1}, {}};
+    std::optional<ForeignChange> foreign;
+    ASSERT_TRUE(writer.Hold(entry, {{"net.out@tap0", "8000bit"}, {"net.in@tap0", "drop"}}, foreign));
+  }
+  EXPECT_EQ(Read("net.out@tap0"), "8000bit");
+  EXPECT_EQ(Read("net.in@tap0"), "drop");
+  TapShaper another;
+  const auto looked = RestoreDue(another, *journal, temp_.path(), Millis{2}, [] { return true; });
+  EXPECT_EQ(looked.left, 0u);
+  EXPECT_EQ(Dump(), before);
+}
+
+TEST_F(TapShaperTest, AForeignQdiscStopsAPlanBeforeItChangesTheOtherKnob) {
+  pod_.Run("tc qdisc add dev tap0 root handle 1: htb");
+  const auto before = Dump();
+  const auto journal = Journal::Open(temp_.path());
+  ASSERT_TRUE(journal);
+  LimitWriter writer(shaper_, *journal, temp_.path());
+  JournalEntry entry{"1111-a", "pod1", *shaper_.Inode(dir()), Millis{1}, {}};
+  std::optional<ForeignChange> foreign;
+  const auto held = writer.Hold(entry, {{"net.out@tap0", "8000bit"}, {"net.in@tap0", "8000bit"}}, foreign);
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().code, Code::kConflict);
+  EXPECT_EQ(Dump(), before);
+  EXPECT_FALSE(journal->Has("1111-a"));
+}
+
+TEST_F(TapShaperTest, APlanForManyPodsIsJournalledAppliedAndReadBackInMilliseconds) {
+  constexpr int kPods = 50;
+  std::vector<std::unique_ptr<fake::PodNet>> pods;
+  std::vector<int> taps;
+  std::vector<JournalEntry> entries;
+  // On a tmpfs, where it belongs.
+  std::string memory = "/dev/shm/whorl-test-XXXXXX";
+  const bool in_memory = ::mkdtemp(memory.data()) != nullptr;
+  const auto journal = Journal::Open(in_memory ? memory : temp_.path());
+  ASSERT_TRUE(journal);
+  LimitWriter writer(shaper_, *journal, temp_.path());
+  std::optional<ForeignChange> foreign;
+  for (int i = 0; i < kPods; ++i) {
+    const auto name = "many" + std::to_string(i);
+    pods.push_back(std::make_unique<fake::PodNet>(temp_.path() + "/" + name));
+    taps.push_back(pods.back()->AddTap("tap0"));
+    entries.push_back({"2222-" + std::to_string(i), name, *shaper_.Inode(pods.back()->cgroup()), Millis{1}, {}});
+  }
+  const auto plan = [&](const std::string& out, const std::string& in) {
+    const auto start = std::chrono::steady_clock::now();
+    for (auto& entry : entries) {
+      const auto held = writer.Hold(entry, {{"net.out@tap0", out}, {"net.in@tap0", in}}, foreign);
+      EXPECT_TRUE(held) << held.error().message;
+    }
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double first = plan("8000bit", "16000bit");
+  std::vector<double> later;
+  for (int i = 1; i <= 5; ++i) later.push_back(plan(std::to_string(8000 * i) + "bit", "8000bit"));
+  std::sort(later.begin(), later.end());
+  const auto start = std::chrono::steady_clock::now();
+  const auto looked = RestoreDue(shaper_, *journal, temp_.path(), Millis{2}, [] { return true; });
+  const double restored = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_EQ(looked.left, 0u);
+  std::cout << kPods << " pods, both directions, milliseconds: first limits " << first << ", changed " << later[2]
+            << ", restored " << restored << "\n";
+  EXPECT_LT(restored, 1000);
+  if (in_memory) std::filesystem::remove_all(memory);
+  for (const int tap : taps) ::close(tap);
 }
 
 // --- Failures ----------------------------------------------------------------

@@ -59,7 +59,9 @@ TEST_F(JournalTest, AV2ValueWithASpaceSurvives) {
 TEST_F(JournalTest, KnobsOfADomainSurvive) {
   auto entry = Entry();
   const std::string free = "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0";
-  entry.knobs = {{"balloon", "1048576", "1048576", "1044480"}, {"disk@vda", free, free, free + " group_name=gold"}};
+  entry.knobs = {{"balloon", "1048576", "1048576", "1044480"},
+                 {"disk@vda", free, free, free + " group_name=gold"},
+                 {"net.out@tap0", "none", "200000000bit", "drop"}};
   ASSERT_TRUE(journal_.Put(entry));
   EXPECT_EQ(journal_.Find(entry.pod_uid), entry);
   entry.knobs = {{"disk@../cgroup.procs", "1", "1", "1"}};
