@@ -14,7 +14,8 @@ import contextlib
 import json
 import subprocess
 
-from e2e.world import cluster, machine, paths, product, second
+from scene import cluster, machine, paths, product  # and with it the way to e2e.world
+from e2e.world import second
 
 CLIENT = paths.TREE / "build/release/tests/operator/agent/agent_client"
 START = r"""
@@ -48,6 +49,29 @@ class Launcher:
 
     def read(self, file):
         return second.sh(f"cat {self.folder}/{file}").strip()
+
+    def cores_of_vcpus(self, times):
+        """Where the vCPU threads last ran, looked at ten times a second."""
+        return [int(core) for core in second.sh(f"""
+for pid in $(cat {self.folder}/*/cgroup.procs); do
+  for task in /proc/$pid/task/*; do read -r name < $task/comm; case $name in CPU*) vcpus="$vcpus $task";; esac; done
+done
+for _ in $(seq {times}); do
+  sleep 0.1
+  for task in $vcpus; do read -r line < $task/stat; set -- ${{line##*) }}; echo ${{37}}; done
+done""").split()]
+
+    def written(self, seconds=0):
+        """Bytes written to disks, and the seconds of the node's own time over which: all so far, or those of the next `seconds`."""
+        said = second.sh(f"""
+look() {{
+  wbytes=0
+  while read -r _ fields; do for field in $fields; do case $field in wbytes=*) wbytes=$((wbytes + ${{field#*=}}));; esac; done; done < {self.folder}/io.stat
+  echo "${{EPOCHREALTIME/./}} $wbytes"
+}}
+echo 0 0; {f'look; sleep {seconds}; ' if seconds else ''}look""")
+        before, after = [tuple(map(int, line.split())) for line in said.splitlines()][-2:]
+        return after[1] - before[1], (after[0] - before[0]) / 1e6
 
     def run(self, script):
         """What a shell script prints that runs inside the pod."""
@@ -106,6 +130,8 @@ look; sleep {seconds}; look""")
     return [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(before, after)]
 
 
+DISK = "254:0"  # the node's only one
+NO_LIMITS = f"{DISK} rbps=max wbps=max riops=max wiops=max"
 KNOBS = ("cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle", "cpuset.cpus", "cpuset.cpus.partition", "memory.min", "memory.low", "memory.high", "memory.max", "io.max", "io.weight",
          "pids.max", "cgroup.type", "cgroup.subtree_control")
 
@@ -118,6 +144,52 @@ for folder in $(find {' '.join(one.folder for one in launchers)} -type d) /sys/f
     [ ! -f "$folder/$knob" ] || while read -r line; do echo "$folder/$knob $line"; done < "$folder/$knob"
   done
 done""").splitlines()
+
+
+@contextlib.contextmanager
+def written(files):
+    """{path: text} as long as it lasts, then what was there."""
+    before = {path: second.sh(f"cat {path}").strip() for path in files}
+    second.sh("\n".join(f"echo '{text}' > {path}" for path, text in files.items()))
+    try:
+        yield
+    finally:
+        # A device without limits has no line.
+        second.sh("\n".join(f"echo '{text or NO_LIMITS}' > {path}" for path, text in before.items()))
+
+
+@contextlib.contextmanager
+def bound(pod, core):
+    """The pod's vCPU threads on one core, by a threaded child of their container's cgroup.
+
+    Not by cpuset.cpus of the pod: once it names a core the kernel lets nobody empty it
+    again while anything runs there, so it could not be put back as found. A child can go.
+    """
+    container, threads = second.sh(f"""
+for container in {pod.folder}/*/; do
+  container=${{container%/}}
+  for pid in $(cat $container/cgroup.procs); do
+    for task in /proc/$pid/task/*; do
+      read -r name < $task/comm
+      case $name in CPU*) found=$container; vcpus="$vcpus ${{task##*/}}";; esac
+    done
+  done
+done
+[ -n "$found" ]
+echo "$found"; echo $vcpus""").splitlines()
+    try:
+        second.sh(f"""
+mkdir {container}/vcpus
+echo threaded > {container}/vcpus/cgroup.type
+echo +cpuset > {container}/cgroup.subtree_control
+echo {core} > {container}/vcpus/cpuset.cpus
+for thread in {threads}; do echo $thread > {container}/vcpus/cgroup.threads; done""")
+        yield
+    finally:
+        second.sh(f"""
+for thread in {threads}; do echo $thread > {container}/cgroup.threads; done
+echo -cpuset > {container}/cgroup.subtree_control
+rmdir {container}/vcpus""")
 
 
 class Agent:

@@ -1,4 +1,8 @@
-"""A node with cgroup v2 only: the same agent, and every limit it sets measured at the pods it sets them on."""
+"""A node with cgroup v2 only: the same agent, and limits measured at the pods they are set on.
+
+CPU quotas, weights and leases are the agent's, by plans. Memory, disk and cores are still set by the scenarios themselves, in the files the agent's
+knobs are made for: they show what this kernel enforces and what it lets anybody put back.
+"""
 
 import contextlib
 
@@ -63,6 +67,10 @@ def close_to(wanted, *launchers, of=lambda got: got):
     return False
 
 
+def near(value, wanted):
+    return abs(value - wanted) <= WITHIN * wanted
+
+
 @contextlib.contextmanager
 def one_core(*launchers):
     """Both on the same core: nobody competes where there is one for each."""
@@ -115,3 +123,55 @@ def test_a_lease_that_is_not_renewed_runs_out(agent, pods, found):
     agent.apply({left: {"quota_millicores": 300}}, lease_seconds=3)
     assert left.read("cpu.max") == "30000 100000"
     scene.eventually("the quota is as found", lambda: left.read("cpu.max") == "max 100000", 8)
+
+
+def test_cores_bind_a_vcpu(pods, found):
+    left, _ = pods
+    for core in (0, 1):
+        with second_node.bound(left, core), second_node.busy(left):
+            seen = left.cores_of_vcpus(10)
+            print(f"bound to core {core}: seen {len(seen)} times, on {sorted(set(seen))}")
+            assert set(seen) == {core}
+
+
+MIB = 1 << 20
+
+
+def test_memory_high_keeps_a_pod_below(pods, found):
+    left, _ = pods
+    left.run("dd if=/dev/zero of=/private/much bs=1M count=160 conv=fsync 2> /dev/null")
+    with second_node.written({f"{left.folder}/memory.high": 112 * MIB}):
+        most = 0
+        reading = left.begin("cat /private/much /private/much > /dev/null")
+        while reading.poll() is None:
+            most = max(most, int(left.read("memory.current")))
+        assert reading.returncode == 0, reading.stdout.read()
+        reached = int(dict(line.split() for line in left.read("memory.events").splitlines())["high"])
+    print(f"memory.high of 112 MiB while 160 MiB are read: never above {most / MIB:.1f} MiB, {reached} times held back")
+    assert reached > 0 and most <= 112 * MIB * (1 + WITHIN)
+
+
+def test_memory_low_protects_a_pod_when_its_node_is_short(pods, found):
+    left, right = pods
+    for one in pods:
+        one.run("dd if=/dev/zero of=/private/much bs=1M count=96 conv=fsync 2> /dev/null; cat /private/much > /dev/null")
+    before = [int(one.read("memory.current")) for one in pods]
+    with second_node.written({f"{folder}/memory.low": 192 * MIB for folder in (left.folder, "/sys/fs/cgroup/kubepods/burstable")}):
+        # The node is short of memory: somebody has to give some back.
+        second.sh("echo 64M > /sys/fs/cgroup/kubepods/memory.reclaim")
+        lost = [(was - int(one.read("memory.current"))) / MIB for was, one in zip(before, pods)]
+    print(f"of 64 MiB taken back: {lost[0]:.1f} MiB from the protected pod, {lost[1]:.1f} MiB from the other")
+    assert lost[0] <= 64 * WITHIN and lost[1] >= 32
+
+
+def test_a_disk_limit_is_what_a_pod_writes(pods, found):
+    left, _ = pods
+    limit = 2 * MIB
+    with second_node.written({f"{left.folder}/io.max": f"{second_node.DISK} wbps={limit}"}):
+        writing = left.begin("timeout 16 dd if=/dev/zero of=/private/much bs=64k count=100000 oflag=direct conv=notrunc 2> /dev/null || true")
+        scene.eventually("it writes", lambda: left.written()[0] > MIB, 20)
+        second.sh("sleep 1")
+        count, seconds = left.written(SECONDS)
+        writing.wait()
+    print(f"io.max: {count / seconds / MIB:.3f} MiB/s of {limit / MIB:.0f} MiB/s over {seconds:.1f} s")
+    assert near(count / seconds, limit)
