@@ -13,6 +13,7 @@ from e2e.world import cluster, paths, product, second
 
 WITHIN = 0.05
 SECONDS = 10  # of the node's own time
+MIB = 1 << 20
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,9 +133,6 @@ def test_cores_bind_a_vcpu(pods, found):
             seen = left.cores_of_vcpus(10)
             print(f"bound to core {core}: seen {len(seen)} times, on {sorted(set(seen))}")
             assert set(seen) == {core}
-
-
-MIB = 1 << 20
 
 
 def test_memory_high_keeps_a_pod_below(pods, found):
