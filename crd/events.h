@@ -37,8 +37,15 @@ enum class EventReason : std::uint8_t {
   kRemedyProposalEnded,
   kRemedyRefused,
   kInvalidApproval,
+  kResizeRecommended,
+  kResizeStarted,
+  kResizeDone,
+  kResizeReverted,
+  kResizeFailed,
+  kResizeRefused,
+  kInvalidResizeRequest,
 };
-inline constexpr std::size_t kEventReasonCount = 28;
+inline constexpr std::size_t kEventReasonCount = 35;
 
 struct EventInfo {
   EventReason reason;
@@ -184,6 +191,36 @@ inline constexpr std::array<EventInfo, kEventReasonCount> kEvents{{
      "one. Nothing is done and the annotation is removed.",
      "`kubectl whorl explain vm/NAME` shows what is asked; `kubectl whorl approve vm/NAME` writes the annotation "
      "right."},
+    {EventReason::kResizeRecommended, "ResizeRecommended", false, "Resize",
+     "Another size is recommended for the VM. The message says from, to and what that rests on.",
+     "Nothing, or `kubectl whorl apply vm/NAME`, which shows what would be done first. It takes a live migration."},
+    {EventReason::kResizeStarted, "ResizeStarted", false, "Resize",
+     "The VM's template got another number of sockets or more guest memory, because `kubectl whorl apply` or the "
+     "policy "
+     "asked for it. KubeVirt now migrates the VM.",
+     "Nothing. `kubectl describe bfp NAME` shows under resize how far it is."},
+    {EventReason::kResizeDone, "ResizeDone", false, "Resize",
+     "The guest has the new size. The message says how long it took.",
+     "Nothing. A Linux guest brings hotplugged CPUs and memory online by itself where its udev rules say so."},
+    {EventReason::kResizeReverted, "ResizeReverted", true, "Resize",
+     "KubeVirt answered a change of size with RestartRequired, or never took it up; the template has the size again "
+     "that "
+     "was found there.",
+     "The message has KubeVirt's reason. Remove it and apply again, or restart the VM with the new size."},
+    {EventReason::kResizeFailed, "ResizeFailed", true, "Resize",
+     "A change of size that KubeVirt has taken up does not come to its end, and cannot be taken back; or somebody else "
+     "changed the template meanwhile.",
+     "Look at the VM's migrations: `kubectl get vmim -n NAMESPACE`. Room on another node is what is missing most "
+     "often."},
+    {EventReason::kResizeRefused, "ResizeRefused", true, "Resize",
+     "A change of size that somebody asked for was not begun: a rule of KubeVirt's, the budget, or the API server's "
+     "dry "
+     "run stands against it. Nothing was changed.",
+     "The message says which, and what to do. docs/how-to/resize-recommendations.md lists them."},
+    {EventReason::kInvalidResizeRequest, "InvalidResizeRequest", true, "Resize",
+     "whorl.dev/resize on the VM is outside its grammar. Nothing is changed.",
+     "Set it to sockets=N, memory=QUANTITY or both with a comma between, or remove it; `kubectl whorl apply vm/NAME` "
+     "writes it right."},
 }};
 
 constexpr const EventInfo& Info(EventReason reason) { return kEvents[static_cast<std::size_t>(reason)]; }

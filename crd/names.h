@@ -22,5 +22,7 @@ inline constexpr KindName kNodePartition{"NodePartition", "nodepartitions", fals
 // because server-side apply removes what a manager no longer names.
 inline constexpr std::string_view kFieldManager = "whorl-controller";
 inline constexpr std::string_view kStatusFieldManager = "whorl-controller-status";
+// status.resize of a BehaviorFingerprint has a writer of its own, the cluster loop.
+inline constexpr std::string_view kResizeFieldManager = "whorl-controller-resize";
 
 }  // namespace whorl::crd

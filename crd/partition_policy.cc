@@ -124,6 +124,18 @@ remedy::LadderPolicy ReadRemediation(SpecReader& spec) {
   return policy;
 }
 
+constexpr std::pair<std::string_view, HotplugMode> kHotplugModes[] = {
+    {"Off", HotplugMode::kOff}, {"Recommend", HotplugMode::kRecommend}, {"Auto", HotplugMode::kAuto}};
+
+HotplugPolicy ReadHotplug(SpecReader& spec) {
+  HotplugPolicy hotplug;
+  hotplug.mode = spec.Word("hotplug.mode", kHotplugModes, HotplugMode::kRecommend);
+  hotplug.changes_per_vm_and_day = static_cast<int>(spec.Number("hotplug.changesPerVirtualMachineAndDay"));
+  hotplug.at_once_per_node = static_cast<int>(spec.Number("hotplug.changesAtOncePerNode"));
+  hotplug.at_once_per_cluster = static_cast<int>(spec.Number("hotplug.changesAtOncePerCluster"));
+  return hotplug;
+}
+
 CpuPolicy ReadCpu(SpecReader& spec) {
   const auto fraction = [&](std::string_view path) { return static_cast<double>(spec.Number(path)) / 100.0; };
   CpuPolicy cpu;
@@ -149,6 +161,13 @@ CpuPolicy ReadCpu(SpecReader& spec) {
 
 }  // namespace
 
+std::string_view HotplugModeName(HotplugMode mode) {
+  for (const auto& [name, value] : kHotplugModes) {
+    if (value == mode) return name;
+  }
+  return "Off";
+}
+
 Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object) {
   PartitionPolicy policy;
   const auto* metadata = FindMember(object, "metadata");
@@ -173,6 +192,7 @@ Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object) {
   policy.engine.reserve = MilliCores{spec.Number("reserve.cpuMillicores")};
   policy.engine.cpu = ReadCpu(spec);
   policy.engine.remediation = ReadRemediation(spec);
+  policy.hotplug = ReadHotplug(spec);
   if (const auto capacity = spec.OptionalNumber("capacity.cpuMillicores")) policy.cpu_capacity = MilliCores{*capacity};
   policy.lease = Seconds{spec.Number("leaseSeconds")};
   if (const auto checked = Check(policy.engine); !checked) spec.Note("spec." + checked.error().message);

@@ -14,6 +14,17 @@
 
 namespace whorl::crd {
 
+enum class HotplugMode : std::uint8_t { kOff, kRecommend, kAuto };
+std::string_view HotplugModeName(HotplugMode mode);  // "Off", "Recommend", "Auto"
+
+// The cluster loop: whether, and within which budget of live migrations.
+struct HotplugPolicy {
+  HotplugMode mode = HotplugMode::kRecommend;
+  int changes_per_vm_and_day = 2;
+  int at_once_per_node = 1;
+  int at_once_per_cluster = 2;
+};
+
 // A PartitionPolicy as the controller uses it: the engine's numbers, and what
 // only the controller needs. Immutable value, made from one stored object.
 struct PartitionPolicy {
@@ -23,6 +34,7 @@ struct PartitionPolicy {
   Policy engine;
   std::optional<MilliCores> cpu_capacity = {};  // upper bound per node; nullopt = none
   Seconds lease{30};
+  HotplugPolicy hotplug = {};
   std::vector<Condition> conditions = {};  // of its status, as stored
 };
 
@@ -34,9 +46,12 @@ struct PolicyNumber {
   std::int64_t maximum;
   std::optional<std::int64_t> standard = {};  // taken when absent; nullopt = stays absent
 };
-inline constexpr std::array<PolicyNumber, 36> kPolicyNumbers{{
+inline constexpr std::array<PolicyNumber, 39> kPolicyNumbers{{
     {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
     {"falseEpisodesPerWeek", 1, 168, 1},
+    {"hotplug.changesAtOncePerCluster", 1, 5, 2},
+    {"hotplug.changesAtOncePerNode", 1, 2, 1},
+    {"hotplug.changesPerVirtualMachineAndDay", 1, 6, 2},
     {"learningSamples", 30, 604'800, 200},
     {"learningSeconds", 10, 2'592'000, 3600},
     {"leaseSeconds", 5, 300, 30},

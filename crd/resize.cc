@@ -65,7 +65,7 @@ nlohmann::json ToJson(const ResizeView& view) {
 }
 
 nlohmann::json ToJson(const ResizeChange& change) {
-  nlohmann::json out{{"phase", change.phase}, {"since", TimeText(change.since)}};
+  nlohmann::json out{{"state", change.state}, {"since", TimeText(change.since)}};
   PutText(out, "from", Clip(change.from, 64));
   PutText(out, "to", Clip(change.to, 64));
   PutText(out, "request", Clip(change.request, 128));
@@ -155,7 +155,7 @@ ResizeStatus ResizeStatusOf(const nlohmann::json& object) {
   }
   if (const auto* change = FindMember(*resize, "change")) {
     if (const auto since = ParseTimeText(TextOr(*change, "since"))) {
-      out.change = ResizeChange{.phase = TextOr(*change, "phase"),
+      out.change = ResizeChange{.state = TextOr(*change, "state"),
                                 .from = TextOr(*change, "from"),
                                 .to = TextOr(*change, "to"),
                                 .request = TextOr(*change, "request"),

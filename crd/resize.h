@@ -51,7 +51,7 @@ struct ResizeView {
 
 // The change under way, or the last one.
 struct ResizeChange {
-  std::string phase = {};  // Patched, Migrating, Done, Reverting, Reverted, Failed, Refused
+  std::string state = {};  // Patched, Migrating, Done, Reverting, Reverted, Failed, Refused
   std::string from = {};   // "2 sockets, 4Gi"
   std::string to = {};
   std::string request = {};  // whorl.dev/resize, when that asked for it

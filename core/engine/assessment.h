@@ -104,7 +104,9 @@ struct Assessment {
   MilliCores cpu_lent{};
   MilliCores cpu_borrowed{};
   MilliCores cpu_allocation{};
-  std::int64_t cpu_credits = 0;  // millicore-milliseconds lent more than borrowed
+  std::optional<Bytes> memory_resident;  // of the launcher, last sample
+  std::optional<Bytes> guest_usable;     // what the guest said it could do without, its page cache included
+  std::int64_t cpu_credits = 0;          // millicore-milliseconds lent more than borrowed
   GuardNote guard;
 };
 

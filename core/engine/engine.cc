@@ -421,6 +421,12 @@ void Engine::State::Assess(std::uint32_t slot, const Baseline::Outcome& outcome,
   a.state = StateOf(vm, false);
   a.cpu_now.reset();
   if (const auto used = features.Get(Feature::kCpuUsage)) a.cpu_now = MilliCores{std::lround(*used)};
+  const auto bytes = [&](Feature feature) {
+    const auto value = features.Get(feature);
+    return value ? std::optional(Bytes{std::llround(*value)}) : std::nullopt;
+  };
+  a.memory_resident = bytes(Feature::kMemoryResident);
+  a.guest_usable = bytes(Feature::kGuestMemoryUsable);
   a.cpu_predicted.reset();
   a.cpu_expected.reset();
   if (const auto predicted = vm.demand.predicted()) {

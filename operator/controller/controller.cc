@@ -59,14 +59,13 @@ Controller::Controller(kube::Client& client, kube::Client& lease_client, kube::W
       recorder_(client, clock, RecorderOptions(options_)),
       writer_(client),
       publisher_(
-          writer_,
-          [this](kube::Event event) {
-            metrics_.OnEvent(event.reason);
-            spdlog::info("{}/{}: {}: {}", event.regarding.ns, event.regarding.name, event.reason, event.note);
-            recorder_.Record(std::move(event));
-          },
+          writer_, [this](kube::Event event) { Record(std::move(event)); },
           [this] { return leadership_.Current().leading; }, clock, PublisherOptions(options_),
           [this](std::string_view kind, bool ok) { metrics_.OnStatusWrite(kind, ok); }),
+      hotplug_(
+          writer_, [this](kube::Event event) { Record(std::move(event)); },
+          [this] { return leadership_.Current().leading; }, clock, {},
+          [this](std::string_view outcome) { metrics_.OnResize(outcome); }),
       watcher_(client, clock, options_.ns,
                [this] {
                  {
@@ -97,6 +96,7 @@ void Controller::Start() {
   elector_.Start();
   recorder_.Start();
   publisher_.Start();
+  hotplug_.Start();
   map_.Start();
   thread_ = std::jthread([this](std::stop_token stop) {
     pthread_setname_np(pthread_self(), "reconcile");
@@ -111,6 +111,7 @@ void Controller::Stop() {
   for (auto& [name, linked] : links_) linked.link->RequestStop();
   map_.Stop();
   links_.clear();  // each ends its stream; the agents hold on until the lease ends or the next leader comes
+  hotplug_.Stop();
   publisher_.Stop();
   recorder_.Stop();
   elector_.Stop();
@@ -197,6 +198,7 @@ void Controller::RunPass() {
     it = links_.erase(it);
   }
   metrics_.SetEnrolled(enrolled);
+  hotplug_.SetView(std::make_shared<const hotplug::View>(hotplug::View{rows, view, watcher_.Fingerprints()}));
   publisher_.SetPass(std::make_shared<const Pass>(watcher_.ToPass(view, std::move(rows))));
 
   const auto counters = recorder_.counters();
@@ -204,8 +206,15 @@ void Controller::RunPass() {
   publisher_.Charge(static_cast<double>(written - std::exchange(events_charged_, written)));
 }
 
+void Controller::Record(kube::Event event) {
+  metrics_.OnEvent(event.reason);
+  spdlog::info("{}/{}: {}: {}", event.regarding.ns, event.regarding.name, event.reason, event.note);
+  recorder_.Record(std::move(event));
+}
+
 void Controller::OnReport(NodeReport report, std::vector<Happening> happenings) {
   metrics_.OnReport(report);
+  hotplug_.OnReport(report);
   if (options_.ledger_history) options_.ledger_history->Add(report);
   publisher_.OnReport(std::move(report), happenings);
 }

@@ -11,6 +11,7 @@
 
 #include "operator/controller/enrol/assign.h"
 #include "operator/controller/history/ledger_history.h"
+#include "operator/controller/hotplug/loop.h"
 #include "operator/controller/http/metrics.h"
 #include "operator/controller/ingest/baseline_bank.h"
 #include "operator/controller/ingest/node_link.h"
@@ -63,6 +64,7 @@ class Controller final : public LinkListener {
   void OnPlan(const std::string& node, std::string_view result, const std::optional<TickTimes>& times) override;
   void OnRecall(const std::string& node) override;
 
+  void Record(kube::Event event);
   void Reconcile(std::stop_token stop);
   void RunPass();
   LeaseView Lease() const;
@@ -78,6 +80,7 @@ class Controller final : public LinkListener {
   kube::EventRecorder recorder_;
   KubeWriter writer_;
   Publisher publisher_;
+  hotplug::Loop hotplug_;
   Watcher watcher_;
   MapKeeper map_;
 

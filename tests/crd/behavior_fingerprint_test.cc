@@ -84,6 +84,7 @@ TEST(BehaviorFingerprint, FitsTheSchemaAndFillsAllOfIt) {
   const auto crd = testing::DefinitionOf("BehaviorFingerprint");
   const auto written = ToJson(Full()).flatten().dump();
   testing::ForEachProperty(testing::SchemaAt(crd.schema(), "status"), "", [&](const std::string& path, const json&) {
+    if (path.starts_with("resize")) return;  // has a writer of its own; resize_test.cc
     std::string pointer;
     for (const char c : path) pointer += c == '.' ? "/" : c == '[' ? "/0" : c == ']' ? "" : std::string(1, c);
     EXPECT_NE(written.find("\"/" + pointer), std::string::npos) << "C++ never writes status." << path;

@@ -26,6 +26,9 @@ class FakeClusterWriter final : public controller::ClusterWriter {
   Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override {
     return Take({"json-patch", Text(path), operations, {}});
   }
+  Status DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override {
+    return Take({"dry-run", Text(path), operations, {}});
+  }
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& manager) override {
     return Take({"apply", Text(path), object, manager});
   }

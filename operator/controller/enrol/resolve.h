@@ -75,6 +75,9 @@ struct ClusterView {
   std::vector<std::shared_ptr<const Node>> nodes;
   std::vector<std::shared_ptr<const Namespace>> namespaces;
   std::vector<std::shared_ptr<const PolicyObject>> policies;
+  // For the cluster loop; both are empty until both could be read.
+  std::vector<std::shared_ptr<const hotplug::Migration>> migrations = {};
+  std::vector<std::shared_ptr<const hotplug::KubeVirtFacts>> kubevirts = {};
 };
 
 // The pod the guest runs in, by the pod's own phase and the migration's target:

@@ -74,6 +74,10 @@ struct Metrics::Impl {
           .Name("whorl_events_total")
           .Help("Events recorded, before folding into series and rate limits.")
           .Register(registry);
+  prometheus::Family<prometheus::Counter>& resizes = BuildCounter()
+                                                         .Name("whorl_resizes_total")
+                                                         .Help("Changes of a VM's sockets or guest memory, by outcome.")
+                                                         .Register(registry);
   prometheus::Family<prometheus::Counter>& writes =
       BuildCounter().Name("whorl_status_writes_total").Help("Writes of annotations and statuses.").Register(registry);
   prometheus::Family<prometheus::Gauge>& leader =
@@ -136,6 +140,9 @@ void Metrics::OnApiRequest(std::string_view verb, int status) {
   impl_->requests.Add({{"verb", std::string(verb)}, {"code", std::to_string(status)}}).Increment();
 }
 void Metrics::OnEvent(std::string_view reason) { impl_->events.Add({{"reason", std::string(reason)}}).Increment(); }
+void Metrics::OnResize(std::string_view outcome) {
+  impl_->resizes.Add({{"outcome", std::string(outcome)}}).Increment();
+}
 void Metrics::OnStatusWrite(std::string_view kind, bool ok) {
   impl_->writes.Add({{"kind", std::string(kind)}, {"result", ok ? "ok" : "error"}}).Increment();
 }

@@ -28,6 +28,7 @@ class Metrics {
   void OnRecall(const std::string& node);
   void OnApiRequest(std::string_view verb, int status);
   void OnEvent(std::string_view reason);
+  void OnResize(std::string_view outcome);
   void OnStatusWrite(std::string_view kind, bool ok);
   void SetLeader(bool leader, std::uint64_t epoch);
   void SetEnrolled(std::size_t vms);

@@ -20,6 +20,11 @@ Status KubeWriter::JsonPatch(const kube::ResourcePath& path, const nlohmann::jso
   return Drop(client_.JsonPatch(path, operations, {.field_manager = std::string(crd::kFieldManager)}));
 }
 
+Status KubeWriter::DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) {
+  return Drop(client_.JsonPatch(path, operations,
+                                {.field_manager = std::string(crd::kFieldManager), .force = false, .dry_run = true}));
+}
+
 Status KubeWriter::Apply(const kube::ResourcePath& path, const nlohmann::json& object,
                          const std::string& field_manager) {
   // Nobody else has a claim on these fields; one edited by hand is taken back.

@@ -10,13 +10,15 @@
 namespace whorl::controller {
 
 // The only writes the controller makes, besides Events and its Lease. Calls
-// block; the publisher's thread is the only caller.
+// block; the threads of publisher and cluster loop are the only callers.
 class ClusterWriter {
  public:
   virtual ~ClusterWriter() = default;
   virtual Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) = 0;
   // kInvalid when a test among the operations does not hold.
   virtual Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) = 0;
+  // Whether the API server, with everybody's admission, would take it; changes nothing.
+  virtual Status DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) = 0;
   virtual Status Apply(const kube::ResourcePath& path, const nlohmann::json& object,
                        const std::string& field_manager) = 0;
   // Ok when it is gone already; kConflict when another object has its name by now.
@@ -29,6 +31,7 @@ class KubeWriter final : public ClusterWriter {
   explicit KubeWriter(kube::Client& client) : client_(client) {}
   Status MergePatch(const kube::ResourcePath& path, const nlohmann::json& patch) override;
   Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override;
+  Status DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override;
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& field_manager) override;
   Status Delete(const kube::ResourcePath& path, const std::string& uid) override;
 

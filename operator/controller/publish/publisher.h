@@ -16,6 +16,7 @@
 
 #include "core/base/clock.h"
 #include "crd/node_partition.h"
+#include "crd/resize.h"
 #include "operator/controller/enrol/resolve.h"
 #include "operator/controller/ingest/report.h"
 #include "operator/controller/publish/cluster_writer.h"
@@ -33,6 +34,7 @@ struct FingerprintObject {
   std::string owner_uid;
   std::vector<crd::Condition> conditions;
   std::optional<crd::LastBaselineRequest> last_request = {};
+  crd::ResizeStatus resize = {};
 };
 
 // Of the baseline requests in `rows`, those an earlier run of ours has done are

@@ -157,6 +157,7 @@ Result<VirtualMachine> DecodeVirtualMachine(JsonView object) {
   vm.state = Annotation(object, crd::kStateKey);
   vm.summary = Annotation(object, crd::kSummaryKey);
   vm.deleting = Deleting(object);
+  vm.facts = hotplug::ReadVm(object);
   return vm;
 }
 
@@ -184,6 +185,7 @@ Result<VirtualMachineInstance> DecodeVirtualMachineInstance(JsonView object) {
   if (cpu && vmi.vcpus == 0) vmi.vcpus = Vcpus(*cpu);
   vmi.dedicated_cpus = cpu && cpu->FindBool({"dedicatedCpuPlacement"}).value_or(false);
   vmi.deleting = Deleting(object);
+  vmi.facts = hotplug::ReadInstance(object);
   return vmi;
 }
 
@@ -231,6 +233,8 @@ Result<Node> DecodeNode(JsonView object) {
     if (!cpu) return Fail(cpu.error().In("node " + node.name + " status.allocatable.cpu"));
     node.allocatable = *cpu;
   }
+  node.takes_vms = ConditionTrue(object, "Ready") && !object.FindBool({"spec", "unschedulable"}).value_or(false) &&
+                   object.FindString({"metadata", "labels", "kubevirt.io/schedulable"}) == "true";
   return node;
 }
 

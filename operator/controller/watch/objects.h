@@ -10,6 +10,7 @@
 #include "core/base/result.h"
 #include "core/base/units.h"
 #include "crd/partition_policy.h"
+#include "operator/controller/hotplug/facts.h"
 #include "operator/kube/json_view.h"
 
 namespace whorl::controller {
@@ -31,6 +32,7 @@ struct VirtualMachine {
   std::optional<std::string> state;
   std::optional<std::string> summary;
   bool deleting = false;
+  hotplug::VmFacts facts = {};  // what the cluster loop must know
 };
 
 struct VirtualMachineInstance {
@@ -48,6 +50,7 @@ struct VirtualMachineInstance {
   std::int32_t vcpus = 0;  // 0 = not stated
   bool dedicated_cpus = false;
   bool deleting = false;
+  hotplug::InstanceFacts facts = {};  // what the cluster loop must know
 };
 
 struct Pod {
@@ -71,6 +74,7 @@ struct Node {
   std::string name;
   std::string uid;
   std::optional<MilliCores> allocatable;  // nullopt = not stated
+  bool takes_vms = false;                 // ready, and KubeVirt schedules VMs there
 };
 
 struct Namespace {

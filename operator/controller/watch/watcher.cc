@@ -69,7 +69,8 @@ struct Kind {
 
 std::string Remedy(std::string_view plural, const Error& error) {
   if (error.code == Code::kNotFound) {
-    if (plural == "virtualmachines" || plural == "virtualmachineinstances") {
+    if (plural == "virtualmachines" || plural == "virtualmachineinstances" ||
+        plural == "virtualmachineinstancemigrations" || plural == "kubevirts") {
       return "KubeVirt is not installed in this cluster; whorl waits for it";
     }
     if (plural == crd::kPartitionPolicy.plural || plural == crd::kBehaviorFingerprint.plural ||
@@ -98,6 +99,7 @@ Result<FingerprintObject> DecodeFingerprint(kube::JsonView object) {
     });
   }
   if (object.At({"status", "conditions"})) out.conditions = crd::ConditionsOf(object.ToJson());
+  if (object.At({"status", "resize"})) out.resize = crd::ResizeStatusOf(object.ToJson());
   if (object.At({"status", "lastBaselineRequest"})) out.last_request = crd::LastBaselineRequestOf(object.ToJson());
   return out;
 }
@@ -122,10 +124,14 @@ struct Watcher::Kinds {
         fingerprints(client, clock, Collection(crd::kGroup, crd::kVersion, crd::kBehaviorFingerprint.plural),
                      DecodeFingerprint, on_change),
         partitions(client, clock, Collection(crd::kGroup, crd::kVersion, crd::kNodePartition.plural),
-                   DecodeNodePartition, on_change) {}
+                   DecodeNodePartition, on_change),
+        migrations(client, clock, Collection("kubevirt.io", "v1", "virtualmachineinstancemigrations"),
+                   hotplug::DecodeMigration, on_change),
+        kubevirts(client, clock, Collection("kubevirt.io", "v1", "kubevirts"), hotplug::DecodeKubeVirt, on_change) {}
 
+  // What everything else waits for.
   template <typename Self, typename Do>
-  static void Each(Self& self, const Do& call) {
+  static void Needed(Self& self, const Do& call) {
     call(self.vms);
     call(self.vmis);
     call(self.pods);
@@ -134,6 +140,13 @@ struct Watcher::Kinds {
     call(self.policies);
     call(self.fingerprints);
     call(self.partitions);
+  }
+  // Without the rest only the cluster loop stands still.
+  template <typename Self, typename Do>
+  static void Each(Self& self, const Do& call) {
+    Needed(self, call);
+    call(self.migrations);
+    call(self.kubevirts);
   }
 
   Kind<VirtualMachine> vms;
@@ -144,6 +157,8 @@ struct Watcher::Kinds {
   Kind<PolicyObject> policies;
   Kind<FingerprintObject> fingerprints;
   Kind<crd::NodePartitionRecord> partitions;
+  Kind<hotplug::Migration> migrations;
+  Kind<hotplug::KubeVirtFacts> kubevirts;
 };
 
 Watcher::Watcher(kube::Client& client, kube::WaitingClock& clock, std::string agent_namespace,
@@ -166,7 +181,7 @@ bool Watcher::Synced() const { return NotSynced().empty(); }
 
 std::string Watcher::NotSynced() const {
   std::string missing;
-  Kinds::Each(*kinds_, [&](const auto& kind) {
+  Kinds::Needed(*kinds_, [&](const auto& kind) {
     if (!kind.reflector.HasSynced()) missing += (missing.empty() ? "" : ", ") + kind.plural;
   });
   return missing;
@@ -180,6 +195,10 @@ ClusterView Watcher::View() const {
   view.nodes = kinds_->nodes.All();
   view.namespaces = kinds_->namespaces.All();
   view.policies = kinds_->policies.All();
+  if (kinds_->migrations.reflector.HasSynced() && kinds_->kubevirts.reflector.HasSynced()) {
+    view.migrations = kinds_->migrations.All();
+    view.kubevirts = kinds_->kubevirts.All();
+  }
   return view;
 }
 
