@@ -106,15 +106,14 @@ Result<Redirect> RedirectOf(TrafficControl& traffic, const NetLink& tap) {
 }
 
 Result<Stand> LookOut(TrafficControl& traffic, const NetLink& tap, const std::vector<Qdisc>& qdiscs) {
-  const auto ifb = traffic.Link(IfbIndex(tap));
-  if (!ifb) return Fail(ifb.error());
-  if (*ifb && ((*ifb)->kind != "ifb" || (*ifb)->name != IfbName(tap))) {
+  const auto ifb = traffic.NameOf(IfbIndex(tap));
+  if (!ifb.empty() && ifb != IfbName(tap)) {
     Stand taken;
-    taken.foreign = "interface " + (*ifb)->name;
+    taken.foreign = "interface " + ifb;
     return taken;
   }
   Stand stand = RootOf(qdiscs, IfbIndex(tap));
-  stand.ifb = ifb->has_value();
+  stand.ifb = !ifb.empty();
   const auto ingress = std::find_if(qdiscs.begin(), qdiscs.end(), [&](const Qdisc& qdisc) {
     return qdisc.link == tap.index && qdisc.parent == TC_H_INGRESS;
   });
@@ -216,17 +215,6 @@ Status SetLimit(TrafficControl& traffic, const NetLink& tap, NetDirection direct
 
 bool IsTap(const NetLink& link) { return link.kind == "tun"; }
 
-Result<NetLink> FindTap(TrafficControl& traffic, const std::string& name) {
-  auto found = traffic.Link(name);
-  if (!found) return Fail(found.error());
-  if (!*found) return Fail(Code::kNotFound, "no such tap in the pod's network namespace");
-  if (!IsTap(**found)) {
-    return Fail(Code::kInvalid,
-                "it is " + ((*found)->kind.empty() ? "no tap" : "of kind " + (*found)->kind + ", no tap"));
-  }
-  return std::move(**found);
-}
-
 // Processes of a cgroup and those below it, in any version.
 std::vector<int> ProcessesOf(const std::string& dir) {
   std::vector<int> pids;
@@ -297,18 +285,18 @@ Result<TapShaper::Door> TapShaper::Open(const std::string& dir, std::uint64_t cg
     }
     auto traffic = TrafficControl::Enter(net.get());
     if (!traffic) return Fail(traffic.error());
-    return Door{cgroup, info.st_ino, std::move(process), std::move(*traffic)};
+    return Door{cgroup, info.st_ino, std::move(process), std::move(*traffic), {}};
   }
   return Fail(last);
 }
 
-Result<TrafficControl*> TapShaper::Enter(const std::string& dir) const {
+Result<TapShaper::Door*> TapShaper::Enter(const std::string& dir) const {
   ForgetOneGone();
   const auto cgroup = Inode(dir);
   auto door = doors_.find(dir);
   if (door != doors_.end()) {
-    const auto& at = door->second;
-    if (cgroup && *cgroup == at.cgroup && NetOf(at.process.get()) == at.net) return &door->second.traffic;
+    auto& at = door->second;
+    if (cgroup && *cgroup == at.cgroup && NetOf(at.process.get()) == at.net) return &at;
     doors_.erase(door);
   }
   if (!cgroup) {
@@ -317,7 +305,25 @@ Result<TrafficControl*> TapShaper::Enter(const std::string& dir) const {
   }
   auto opened = Open(dir, *cgroup);
   if (!opened) return Fail(opened.error());
-  return &doors_.emplace(dir, std::move(*opened)).first->second.traffic;
+  return &doors_.emplace(dir, std::move(*opened)).first->second;
+}
+
+// What a tap is does not change while it has its index: asked once.
+Result<NetLink> TapShaper::FindTap(Door& door, const std::string& name) {
+  auto link = door.traffic.Glance(name);
+  if (!link) return Fail(Code::kNotFound, "no such tap in the pod's network namespace");
+  if (const auto known = door.taps.find(name); known == door.taps.end() || known->second != link->index) {
+    const auto whole = door.traffic.Link(name);
+    if (!whole) return Fail(whole.error());
+    if (!*whole) return Fail(Code::kNotFound, "no such tap in the pod's network namespace");
+    if (!IsTap(**whole)) {
+      return Fail(Code::kInvalid,
+                  "it is " + ((*whole)->kind.empty() ? "no tap" : "of kind " + (*whole)->kind + ", no tap"));
+    }
+    door.taps[name] = (*whole)->index;
+    link = **whole;
+  }
+  return std::move(*link);
 }
 
 // A socket keeps the namespace of its pod alive. One other pod is looked at per
@@ -338,11 +344,11 @@ Result<std::string> TapShaper::Read(const std::string& dir, std::string_view nam
   const auto knob = ParseNetKnob(name);
   if (!knob) return Fail(knob.error());
   const std::lock_guard lock(mu_);
-  const auto traffic = Enter(dir);
-  if (!traffic) return Fail(traffic.error().In(name));
-  const auto tap = FindTap(**traffic, knob->tap);
+  const auto door = Enter(dir);
+  if (!door) return Fail(door.error().In(name));
+  const auto tap = FindTap(**door, knob->tap);
   if (!tap) return Fail(tap.error().In(name));
-  const auto stand = Look(**traffic, *tap, knob->direction);
+  const auto stand = Look((*door)->traffic, *tap, knob->direction);
   if (!stand) return Fail(stand.error().In(name));
   return stand->foreign.empty() ? ToText(stand->limit) : "foreign: " + stand->foreign;
 }
@@ -353,20 +359,20 @@ Status TapShaper::Write(const std::string& dir, std::string_view name, std::stri
   const auto limit = ParseNetLimit(text);
   if (!limit) return Fail(limit.error().In(name));
   const std::lock_guard lock(mu_);
-  const auto traffic = Enter(dir);
-  if (!traffic) return Fail(traffic.error().In(name));
-  const auto tap = FindTap(**traffic, knob->tap);
+  const auto door = Enter(dir);
+  if (!door) return Fail(door.error().In(name));
+  const auto tap = FindTap(**door, knob->tap);
   if (!tap) return Fail(tap.error().In(name));
-  const auto set = SetLimit(**traffic, *tap, knob->direction, *limit);
+  const auto set = SetLimit((*door)->traffic, *tap, knob->direction, *limit);
   if (!set) return Fail(set.error().In(name));
   return {};
 }
 
 Result<std::vector<std::string>> TapShaper::Taps(const std::string& dir) const {
   const std::lock_guard lock(mu_);
-  const auto traffic = Enter(dir);
-  if (!traffic) return Fail(traffic.error());
-  const auto links = (*traffic)->Links();
+  const auto door = Enter(dir);
+  if (!door) return Fail(door.error());
+  const auto links = (*door)->traffic.Links();
   if (!links) return Fail(links.error());
   std::vector<std::string> taps;
   for (const auto& link : *links) {

@@ -53,11 +53,13 @@ class TapShaper : public KnobTree {
     std::uint64_t net = 0;     // inode of the namespace
     Fd process;                // its /proc/<pid>, which fails once it is gone
     TrafficControl traffic;
+    std::map<std::string, int> taps;  // those seen to be taps, by name, with their index
   };
   using Doors = std::map<std::string, Door>;
 
   Result<Door> Open(const std::string& dir, std::uint64_t cgroup) const;
-  Result<TrafficControl*> Enter(const std::string& dir) const;
+  Result<Door*> Enter(const std::string& dir) const;
+  static Result<NetLink> FindTap(Door& door, const std::string& name);
   void ForgetOneGone() const;
 
   const std::string proc_root_;

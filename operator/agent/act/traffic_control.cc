@@ -13,6 +13,7 @@
 #include <netlink/netlink.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -493,11 +494,10 @@ Result<std::vector<Item>> Whole(Read&& read) {
 
 }  // namespace
 
-NetRequest NetRequest::GetLinks(int flags, int index, const std::string& name) {
+NetRequest NetRequest::GetLinks(int flags, const std::string& name) {
   NetRequest request(RTM_GETLINK, flags, "");
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
-  header.ifi_index = index;
   request.whole_ = Append(request.message_.get(), header);
   if (!name.empty()) request.Put(IFLA_IFNAME, name);
   const std::uint32_t brief = RTEXT_FILTER_SKIP_STATS;
@@ -507,19 +507,35 @@ NetRequest NetRequest::GetLinks(int flags, int index, const std::string& name) {
 
 Result<std::vector<NetLink>> TrafficControl::Links() {
   return Whole<NetLink>([&](std::vector<NetLink>& links) {
-    return Ask(NetRequest::GetLinks(NLM_F_DUMP, 0, {}), [&](nl_msg* message) { links.push_back(ToLink(message)); });
+    return Ask(NetRequest::GetLinks(NLM_F_DUMP, {}), [&](nl_msg* message) { links.push_back(ToLink(message)); });
   });
 }
 
-Result<std::optional<NetLink>> TrafficControl::AskForLink(int index, const std::string& name) {
+Result<std::optional<NetLink>> TrafficControl::Link(const std::string& name) {
   std::optional<NetLink> link;
-  const auto asked = Ask(NetRequest::GetLinks(0, index, name), [&](nl_msg* message) { link = ToLink(message); });
+  const auto asked = Ask(NetRequest::GetLinks(0, name), [&](nl_msg* message) { link = ToLink(message); });
   if (!asked && asked.error().code != Code::kGone) return Fail(asked.error());
   return link;
 }
 
-Result<std::optional<NetLink>> TrafficControl::Link(const std::string& name) { return AskForLink(0, name); }
-Result<std::optional<NetLink>> TrafficControl::Link(int index) { return AskForLink(index, {}); }
+// Any socket of a namespace answers these, netlink's too.
+std::optional<NetLink> TrafficControl::Glance(const std::string& name) const {
+  const int fd = nl_socket_get_fd(socket_.get());
+  ifreq index{};
+  ifreq mtu{};
+  if (name.size() >= IFNAMSIZ) return std::nullopt;
+  std::copy(name.begin(), name.end(), index.ifr_name);
+  std::copy(name.begin(), name.end(), mtu.ifr_name);
+  if (::ioctl(fd, SIOCGIFINDEX, &index) != 0 || ::ioctl(fd, SIOCGIFMTU, &mtu) != 0) return std::nullopt;
+  return NetLink{index.ifr_ifindex, name, {}, static_cast<std::uint32_t>(mtu.ifr_mtu)};
+}
+
+std::string TrafficControl::NameOf(int index) const {
+  ifreq request{};
+  request.ifr_ifindex = index;
+  if (::ioctl(nl_socket_get_fd(socket_.get()), SIOCGIFNAME, &request) != 0) return {};
+  return {request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ)};
+}
 
 Result<std::vector<Qdisc>> TrafficControl::Qdiscs() {
   return Whole<Qdisc>([&](std::vector<Qdisc>& qdiscs) {

@@ -74,7 +74,7 @@ class NetRequest {
     void operator()(nl_msg* message) const;
   };
   NetRequest(int type, int flags, const char* needs);
-  static NetRequest GetLinks(int flags, int index, const std::string& name);
+  static NetRequest GetLinks(int flags, const std::string& name);
   void Put(int attribute, const void* data, std::size_t size);
   void Put(int attribute, const std::string& text);
   template <typename Body>
@@ -98,7 +98,10 @@ class TrafficControl {
   Result<std::vector<NetLink>> Links();
   // One link; nullopt: there is none.
   Result<std::optional<NetLink>> Link(const std::string& name);
-  Result<std::optional<NetLink>> Link(int index);
+  // The same without its kind, a tenth of the time: by ioctl.
+  std::optional<NetLink> Glance(const std::string& name) const;
+  // "" when there is none.
+  std::string NameOf(int index) const;
   Result<std::vector<Qdisc>> Qdiscs();
   // What classifies the packets that arrive on `link`.
   Result<std::vector<Filter>> IngressFilters(int link);
@@ -119,7 +122,6 @@ class TrafficControl {
   explicit TrafficControl(nl_sock* socket) : socket_(socket) {}
   bool SendAside(std::vector<char> bytes);
   Status Ask(NetRequest request, const std::function<void(nl_msg*)>& each);
-  Result<std::optional<NetLink>> AskForLink(int index, const std::string& name);
 
   std::unique_ptr<nl_sock, Close> socket_;
   std::jthread sender_;  // still in the kernel with a removal; ends before the socket does
