@@ -12,6 +12,8 @@
 #include "crd/annotations.h"
 #include "crd/baseline_request.h"
 #include "crd/json_fields.h"
+#include "crd/resize.h"
+#include "operator/plugin/apply.h"
 #include "operator/plugin/completion.h"
 #include "operator/plugin/explain.h"
 #include "operator/plugin/ledger.h"
@@ -25,13 +27,15 @@ namespace {
 
 constexpr const char* kAbout =
     "Shows how the VMs of a cluster behave, why Whorl says so, and tells it what is usual.\n"
-    "It reads BehaviorFingerprints and NodePartitions with your own rights; reset and accept write one annotation on "
+    "It reads BehaviorFingerprints and NodePartitions with your own rights; reset, accept and apply write one "
+    "annotation on "
     "the VM.\n\n"
     "  kubectl whorl top -A                 every watched VM, the least like itself first\n"
     "  kubectl whorl explain vm/db-1        why it is judged and treated as it is\n"
     "  kubectl whorl ledger                 who lends what to whom on each node, and why\n"
     "  kubectl whorl accept vm/db-1         what it does now is usual\n"
     "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n"
+    "  kubectl whorl apply vm/db-1          give it the recommended size, by a live migration\n"
     "  kubectl whorl replay week.csv        what would have happened, before you turn it on\n\n"
     "Exit code: 0 done, 1 failed, 2 wrong usage, 3 not found.";
 
@@ -52,6 +56,8 @@ struct Flags {
   std::string shell;
   bool yes = false;
   bool dry_run = false;
+  std::int32_t sockets = 0;
+  std::string memory;
   ReplayFlags replay;
 };
 
@@ -98,9 +104,18 @@ struct Grammar {
       verb->add_flag("--dry-run", flags.dry_run, "Let the API server judge it, change nothing");
     }
 
+    apply = Add("apply", "Give one VM the size that is recommended for it, by one live migration");
+    apply->add_option("vm", flags.target, "vm/NAME")->required();
+    apply->add_option("--sockets", flags.sockets, "So many sockets instead of the recommended size")
+        ->check(CLI::Range(1, 512));
+    apply->add_option("--memory", flags.memory, "So much guest memory instead, such as 4Gi");
+    apply->add_flag("-y,--yes", flags.yes, "Do not ask");
+    apply->add_flag("--dry-run", flags.dry_run,
+                    "Say what would be done and how many migrations it takes, change nothing");
+
     AddReplay(flags.replay, flags.output);
 
-    for (auto* verb : {top, explain, ledger, reset, accept}) {
+    for (auto* verb : {top, explain, ledger, reset, accept, apply}) {
       verb->footer("Also -n, --context and --kubeconfig, as for kubectl.");
     }
 
@@ -174,7 +189,7 @@ struct Grammar {
   }
 
   CLI::App app{kAbout, "kubectl whorl"};
-  CLI::App *top, *explain, *ledger, *reset, *accept, *replay, *completion, *version, *reference;
+  CLI::App *top, *explain, *ledger, *reset, *accept, *apply, *replay, *completion, *version, *reference;
 };
 
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
@@ -223,26 +238,12 @@ class Command {
     const auto ns = Namespace(**cluster);
     auto fingerprint = (*cluster)->Fingerprint(ns, *name);
     if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
-    auto vm = (*cluster)->VirtualMachine(ns, *name);
-    if (!vm) return Refuse(vm.error());
-    const auto* metadata = crd::FindMember(*vm, "metadata");
-    const auto* uid = metadata == nullptr ? nullptr : crd::FindString(*metadata, "uid");
-    if (uid == nullptr) return Refuse({Code::kInvalid, "VM " + ns + "/" + *name + " has no uid"});
+    auto uid = UidOf(**cluster, ns, *name);
+    if (!uid) return Refuse(uid.error());
 
     const auto view = ToView(*fingerprint);
     shell_.out << Consequence(verb, view);
-    if (!flags_.yes && !flags_.dry_run) {
-      if (!shell_.in_is_terminal) {
-        return Misused({Code::kInvalid, "nobody can be asked here; pass --yes to do it, --dry-run to try it"});
-      }
-      shell_.out << "Go on? [y/N] " << std::flush;
-      std::string answer;
-      std::getline(shell_.in, answer);
-      if (answer != "y" && answer != "Y" && answer != "yes") {
-        shell_.out << "Nothing was done.\n";
-        return kFailure;
-      }
-    }
+    if (const int code = Agree(); code != kOk) return code;
     const auto text = crd::BaselineRequestText(verb, shell_.clock.Now());
     auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(crd::kBaselineKey), text, flags_.dry_run);
     if (!done) return Refuse(done.error());
@@ -252,6 +253,35 @@ class Command {
     if (!flags_.dry_run) {
       shell_.out << fmt::format(
           "The controller does it within seconds and says so in an Event: kubectl -n {} describe vm {}\n", ns, *name);
+    }
+    return kOk;
+  }
+
+  int Apply() {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    const auto name = Target();
+    if (!name) return Misused(name.error());
+    const auto ns = Namespace(**cluster);
+    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
+    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
+    auto uid = UidOf(**cluster, ns, *name);
+    if (!uid) return Refuse(uid.error());
+    SizeWish wish;
+    if (flags_.sockets > 0) wish.sockets = flags_.sockets;
+    if (!flags_.memory.empty()) wish.memory = flags_.memory;
+    const auto plan = PlanResize(ns + "/" + *name, crd::ResizeStatusOf(*fingerprint), wish);
+    if (!plan) return plan.error().code == Code::kInvalid ? Misused(plan.error()) : Refuse(plan.error());
+    shell_.out << plan->consequence;
+    if (const int code = Agree(); code != kOk) return code;
+    const auto text = crd::ResizeRequestText(plan->request, shell_.clock.Now());
+    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(crd::kResizeKey), text, flags_.dry_run);
+    if (!done) return Refuse(done.error());
+    shell_.out << fmt::format("virtualmachine/{} resize requested{}\n", *name,
+                              flags_.dry_run ? " (server dry run)" : "");
+    if (!flags_.dry_run) {
+      shell_.out << fmt::format("The controller tries it dry, then does it: kubectl -n {} describe bfp {}\n", ns,
+                                *name);
     }
     return kOk;
   }
@@ -276,6 +306,27 @@ class Command {
   Result<std::unique_ptr<Cluster>> Open() { return shell_.connect(flags_.access); }
   std::string Namespace(const Cluster& cluster) const {
     return flags_.ns.empty() ? cluster.default_namespace() : flags_.ns;
+  }
+  static Result<std::string> UidOf(Cluster& cluster, const std::string& ns, const std::string& name) {
+    auto vm = cluster.VirtualMachine(ns, name);
+    if (!vm) return Fail(vm.error());
+    const auto* metadata = crd::FindMember(*vm, "metadata");
+    const auto* uid = metadata == nullptr ? nullptr : crd::FindString(*metadata, "uid");
+    if (uid == nullptr) return Fail(Code::kInvalid, "VM " + ns + "/" + name + " has no uid");
+    return *uid;
+  }
+  // kOk: the user agrees, has agreed beforehand, or only wants to see.
+  int Agree() {
+    if (flags_.yes || flags_.dry_run) return kOk;
+    if (!shell_.in_is_terminal) {
+      return Misused({Code::kInvalid, "nobody can be asked here; pass --yes to do it, --dry-run to try it"});
+    }
+    shell_.out << "Go on? [y/N] " << std::flush;
+    std::string answer;
+    std::getline(shell_.in, answer);
+    if (answer == "y" || answer == "Y" || answer == "yes") return kOk;
+    shell_.out << "Nothing was done.\n";
+    return kFailure;
   }
   // NO_COLOR: https://no-color.org; any value that is not empty.
   bool Colours() const {
@@ -481,6 +532,7 @@ int Run(std::vector<std::string> arguments, Shell& shell) {
   if (grammar.ledger->parsed()) return command.Ledger();
   if (grammar.reset->parsed()) return command.Request(crd::BaselineVerb::kReset);
   if (grammar.accept->parsed()) return command.Request(crd::BaselineVerb::kAccept);
+  if (grammar.apply->parsed()) return command.Apply();
   if (grammar.replay->parsed()) return command.Replay();
   if (grammar.completion->parsed()) {
     shell.out << CompletionScript(flags.shell).value_or("");
@@ -501,7 +553,8 @@ std::string ReferencePage() {
       "One program, `kubectl-whorl`, on your `PATH`; kubectl finds it by its name. It uses your kubeconfig and your "
       "rights: `top` and\n"
       "`explain` need `get` and `list` on `behaviorfingerprints.whorl.dev`, `ledger` needs `list` on "
-      "`nodepartitions.whorl.dev`\n(cluster-wide, because it names VMs of every namespace), `reset` and `accept` also "
+      "`nodepartitions.whorl.dev`\n(cluster-wide, because it names VMs of every namespace), `reset`, `accept` and "
+      "`apply` also "
       "`get` and "
       "`patch` on\n"
       "`virtualmachines.kubevirt.io`. In the test world it is there already: `./dev kubectl whorl top`.\n\n"
@@ -518,6 +571,8 @@ std::string ReferencePage() {
       "or you said no |\n"
       "| 2 | the command line is wrong |\n"
       "| 3 | no such VM, file or series, not watched, or Whorl is not installed |\n\n"
+      "`apply` asks for another size, by the annotation `whorl.dev/resize` "
+      "([how](../how-to/resize-recommendations.md)).\n"
       "`reset` and `accept` only ask, by the annotation `whorl.dev/baseline` ([annotations](annotations.md)); the "
       "controller does it and\n"
       "says so in an Event ([events](events.md)).\n";
@@ -525,8 +580,8 @@ std::string ReferencePage() {
     out += "\n## " + name + "\n\n```text\n" + app.help() + "```\n";
   };
   section("kubectl whorl", grammar.app);
-  for (const auto* verb : {grammar.top, grammar.explain, grammar.ledger, grammar.reset, grammar.accept, grammar.replay,
-                           grammar.completion, grammar.version}) {
+  for (const auto* verb : {grammar.top, grammar.explain, grammar.ledger, grammar.reset, grammar.accept, grammar.apply,
+                           grammar.replay, grammar.completion, grammar.version}) {
     section("kubectl whorl " + verb->get_name(), *verb);
   }
   return out;

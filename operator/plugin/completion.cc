@@ -36,10 +36,27 @@ complete -c kubectl-whorl -a '(kubectl-whorl __complete (commandline -opc)[2..-1
 )sh";
 
 bool TakesValue(const std::string& option) {
-  for (const auto* name :
-       {"-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "--sort-by", "--interval", "--policy",
-        "--html", "--capacity", "--vms-per-node", "--vm", "--whorl-namespace", "--from", "--to", "--step",
-        "--prometheus-token-file", "--prometheus-ca-file"}) {
+  for (const auto* name : {"-n",
+                           "--namespace",
+                           "--context",
+                           "--kubeconfig",
+                           "-o",
+                           "--output",
+                           "--sort-by",
+                           "--interval",
+                           "--policy",
+                           "--html",
+                           "--capacity",
+                           "--vms-per-node",
+                           "--vm",
+                           "--whorl-namespace",
+                           "--from",
+                           "--to",
+                           "--step",
+                           "--prometheus-token-file",
+                           "--prometheus-ca-file",
+                           "--sockets",
+                           "--memory"}) {
     if (option == name) return true;
   }
   return false;
@@ -113,12 +130,15 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
       for (const auto* flag : {"--vm", "--closed", "--history", "--watch", "--interval", "--output"})
         all.emplace_back(flag);
     }
-    if (typed.verb == "reset" || typed.verb == "accept") all.insert(all.end(), {"--yes", "--dry-run"});
+    if (typed.verb == "reset" || typed.verb == "accept" || typed.verb == "apply")
+      all.insert(all.end(), {"--yes", "--dry-run"});
+    if (typed.verb == "apply") all.insert(all.end(), {"--sockets", "--memory"});
   } else if (typed.verb.empty()) {
-    all = {"top", "explain", "ledger", "reset", "accept", "replay", "completion", "version"};
+    all = {"top", "explain", "ledger", "reset", "accept", "apply", "replay", "completion", "version"};
   } else if (typed.verb == "completion" && !typed.has_target) {
     all = {"bash", "zsh", "fish"};
-  } else if ((typed.verb == "explain" || typed.verb == "ledger" || typed.verb == "reset" || typed.verb == "accept") &&
+  } else if ((typed.verb == "explain" || typed.verb == "ledger" || typed.verb == "reset" || typed.verb == "accept" ||
+              typed.verb == "apply") &&
              !typed.has_target) {
     return std::nullopt;
   }

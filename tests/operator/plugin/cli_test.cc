@@ -259,6 +259,76 @@ TEST(Cli, ADryRunIsJudgedByTheServerAndNotAsked) {
   EXPECT_THAT(world.out.str(), HasSubstr("(server dry run)"));
 }
 
+// As the controller writes it: one more socket is recommended.
+json Resizable() {
+  auto object = test::Deviating();
+  object["status"]["resize"] = json::parse(R"json({
+    "mode": "Recommend", "expectedMigrations": 1,
+    "recommendation": [
+      {"name": "sockets", "current": "1", "target": "2", "lower": "1", "upper": "3", "why": "P95 of the next hour 1500m"},
+      {"name": "memory", "current": "1Gi", "target": "1Gi", "lower": "1Gi", "upper": "1Gi", "why": "P95 600Mi"}],
+    "migrationsLastDay": ["2026-01-02T01:00:00Z"],
+    "conditions": [{"type": "Possible", "status": "True", "reason": "Allowed", "message": "",
+                    "lastTransitionTime": "2026-01-02T03:00:00Z"}]})json");
+  return object;
+}
+
+TEST(Cli, ApplySaysWhatItTakesAndAsksBeforeItWritesOneAnnotation) {
+  World world;
+  world.cluster.fingerprints = {Resizable()};
+  world.terminal = true;
+  world.in.str("n\n");
+  EXPECT_EQ(world.Run({"apply", "vm/db-1"}), kFailure);
+  EXPECT_THAT(world.out.str(), HasSubstr("sockets  1 -> 2  (P95 of the next hour 1500m)"));
+  EXPECT_THAT(world.out.str(), HasSubstr("1 live migration to another node; 1 of the last 24 hours count"));
+  EXPECT_THAT(world.out.str(), Not(HasSubstr("memory ")));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "--yes"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/resize=sockets=2@" + kNow));
+}
+
+TEST(Cli, ApplyDryRunChangesNothing) {
+  World world;
+  world.cluster.fingerprints = {Resizable()};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "--dry-run"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("1 live migration"));
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/resize=sockets=2@" + kNow + " dry"));
+}
+
+TEST(Cli, ApplyTakesAnotherSizeThanTheRecommendedOne) {
+  World world;
+  world.cluster.fingerprints = {Resizable()};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "--memory", "2Gi", "--sockets", "4", "-y"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/resize=sockets=4,memory=2Gi@" + kNow));
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "--memory", "lots", "-y"}), kUsage);
+  EXPECT_THAT(world.err.str(), HasSubstr("memory=QUANTITY such as 4Gi"));
+}
+
+TEST(Cli, ApplyRefusesWithTheReasonThatStandsInTheStatus) {
+  World world;
+  auto object = Resizable();
+  object["status"]["resize"]["conditions"][0]["status"] = "False";
+  object["status"]["resize"]["conditions"][0]["reason"] = "NoOtherNode";
+  object["status"]["resize"]["conditions"][0]["message"] = "no other node is ready for VMs";
+  world.cluster.fingerprints = {object};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "-y"}), kFailure);
+  EXPECT_THAT(world.err.str(), HasSubstr("NoOtherNode: no other node is ready for VMs"));
+  object["status"]["resize"]["change"] = {
+      {"state", "Migrating"}, {"since", "2026-01-02T03:04:00Z"}, {"from", "1 socket"}, {"to", "2 sockets"}};
+  world.cluster.fingerprints = {object};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "-y"}), kFailure);
+  EXPECT_THAT(world.err.str(), HasSubstr("resized already, from 1 socket to 2 sockets"));
+  object = Resizable();
+  object["status"]["resize"]["recommendation"][0]["target"] = "1";
+  world.cluster.fingerprints = {object};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "-y"}), kFailure);
+  EXPECT_THAT(world.err.str(), HasSubstr("no other size is recommended"));
+  world.cluster.fingerprints = {test::Deviating()};
+  EXPECT_EQ(world.Run({"apply", "vm/db-1", "-y"}), kFailure);
+  EXPECT_THAT(world.err.str(), HasSubstr("has said nothing about the size"));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+}
+
 TEST(Cli, ErrorsGoToStderrWithTheirExitCode) {
   World world;
   world.refuse = Error{Code::kNotFound, "no API server configured"};
@@ -287,7 +357,7 @@ TEST(Cli, WrongUsageIsTwoAndHelpIsNone) {
 TEST(Completion, KnowsVerbsFlagsAndValues) {
   const auto fixed = [](const std::vector<std::string>& words) { return *FixedCompletions(ReadHalfTyped(words)); };
   EXPECT_THAT(fixed({""}),
-              ElementsAre("top", "explain", "ledger", "reset", "accept", "replay", "completion", "version"));
+              ElementsAre("top", "explain", "ledger", "reset", "accept", "apply", "replay", "completion", "version"));
   EXPECT_THAT(fixed({"ex"}), ElementsAre("explain"));
   EXPECT_THAT(fixed({"top", "--sort-by", "p"}), ElementsAre("predicted"));
   EXPECT_THAT(fixed({"top", "-o", ""}), ElementsAre("wide", "json"));
