@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 
 from kubernetes.client.rest import ApiException
 
-from . import node, shapes
+from . import hotplug, node, shapes
 from .api import Api, start_following
 
 LOOK_AGAIN = 30  # seconds between two looks at a running domain
 RETRY = 1.0
+MIGRATION_BACKOFF = 20  # seconds before a failed migration is tried again
 
 
 def now():
@@ -29,7 +30,7 @@ class StandIn:
 
     def __init__(self, api, options):
         self.api, self.options = api, options
-        self.cache = {"vm": {}, "vmi": {}, "pod": {}}
+        self.cache = {"vm": {}, "vmi": {}, "pod": {}, "vmim": {}}
         self.lock = threading.Lock()
         self.due = queue.Queue()
         self.queued, self.timers = set(), set()
@@ -51,6 +52,8 @@ class StandIn:
     @staticmethod
     def key_of(kind, obj):
         meta = obj["metadata"]
+        if kind == "vmim":
+            return meta["namespace"], obj["spec"]["vmiName"]
         return meta["namespace"], meta["annotations"]["kubevirt.io/domain"] if kind == "pod" else meta["name"]
 
     def _enqueue(self, key):
@@ -81,7 +84,8 @@ class StandIn:
 
     def run(self):
         self.prepare_node()
-        for kind in ("vm", "vmi", "pod"):
+        self.say_deployed()
+        for kind in ("vm", "vmi", "vmim", "pod"):
             start_following(self.api, kind, lambda event, obj, kind=kind: self.changed(kind, event, obj), log)
         threading.Thread(target=self.remember_running, daemon=True).start()
         while True:
@@ -112,6 +116,13 @@ class StandIn:
         self.api.call("PATCH", path, {"metadata": {"labels": {"kubevirt.io/schedulable": "true", "machine-type.node.kubevirt.io/q35": "true"}}})
         self.api.call("PATCH", path + "/status", {"status": {"capacity": {"devices.kubevirt.io/tun": "1k"}}})
 
+    def say_deployed(self):
+        """The KubeVirt object's status, without which nothing is hotplugged."""
+        try:
+            self.api.call("PATCH", "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt/status", {"status": {"phase": "Deployed", "defaultArchitecture": "amd64"}})
+        except ApiException as error:  # a world of before has no such object; all but hotplug works
+            log(f"no KubeVirt object: {error.status} {error.reason}")
+
     def find(self, key):
         with self.lock:
             vm, vmi = self.cache["vm"].get(key), self.cache["vmi"].get(key)
@@ -122,8 +133,13 @@ class StandIn:
 
     def reconcile(self, key):
         vm, vmi, pods = self.find(key)
+        migrations = self.migrations_of(key)
         if vmi:
-            vmi = self.reconcile_vmi(key, vmi, pods)
+            # Until a migration has ended well, its target is not where the guest runs.
+            deleting = vmi["metadata"].get("deletionTimestamp")
+            vmi = self.reconcile_vmi(key, vmi, pods if deleting else [pod for pod in pods if not hotplug.is_target(pod, migrations)])
+        if vm and vmi and vmi["status"].get("phase") == "Running" and not vmi["metadata"].get("deletionTimestamp"):
+            vmi = self.resize(key, vm, vmi, pods, migrations)
         if vm:
             self.reconcile_vm(key, vm, vmi)
 
@@ -146,6 +162,10 @@ class StandIn:
             elif vmi and (not shapes.wants_to_run(vm) or vmi["status"].get("phase") in shapes.FINAL_PHASES):
                 self.end_vmi(vmi)
         status = shapes.vm_status(vm, vmi, now())
+        if vmi and vmi["status"].get("phase") == "Running":
+            _, restart, failure = hotplug.judge(vm, vmi, any(not hotplug.ended(m) for m in self.migrations_of(key)))
+            before = [c for c in vm.get("status", {}).get("conditions", []) if c["type"] in hotplug.VM_ONLY]
+            status["conditions"] = hotplug.vm_conditions(status["conditions"] + before, restart, failure, now())
         if status != vm.get("status"):
             self.keep("vm", self.api.patch("vm", vm, {"status": status}, sub="status"))
 
@@ -179,7 +199,9 @@ class StandIn:
             status["memory"] = vmi["status"]["memory"]
         body = {}
         if status != vmi.get("status"):
-            body["status"] = status
+            # A merge keeps what it is not told about: pods that are gone are taken away by name.
+            gone = {uid: None for uid in vmi["status"].get("activePods", {}) if uid not in status["activePods"]}
+            body["status"] = {**status, "activePods": {**status["activePods"], **gone}}
         if status.get("nodeName") and meta.get("labels", {}).get("kubevirt.io/nodeName") != status["nodeName"]:
             body["metadata"] = {"labels": {"kubevirt.io/nodeName": status["nodeName"]}}
         if body:
@@ -187,6 +209,71 @@ class StandIn:
                 log(f"{key[0]}/{key[1]}: {phase} -> {status['phase']}")
             vmi = self.keep("vmi", self.api.patch("vmi", vmi, body))
         return vmi
+
+    def migrations_of(self, key):
+        with self.lock:
+            found = [m for m in self.cache["vmim"].values() if self.key_of("vmim", m) == key]
+        return sorted(found, key=lambda m: m["metadata"]["creationTimestamp"])
+
+    def resize(self, key, vm, vmi, pods, migrations):
+        """Carries out a change of sockets or guest memory, one step of it at a time."""
+        under_way = next((m for m in migrations if not hotplug.ended(m)), None)
+        patch, _, _ = hotplug.judge(vm, vmi, under_way is not None)
+        if patch:
+            log(f"{key[0]}/{key[1]}: takes up {patch}")
+            vmi = self.keep("vmi", self.api.patch("vmi", vmi, {"spec": {"domain": patch}}))
+        wanted = hotplug.pending(vmi)
+        conditions = hotplug.with_conditions(vmi["status"].get("conditions", []), wanted, now())
+        if conditions != vmi["status"].get("conditions", []):
+            vmi = self.keep("vmi", self.api.patch("vmi", vmi, {"status": {"conditions": conditions}}))
+        if under_way is None:
+            if wanted and hotplug.since_last_failure(migrations, now()) >= MIGRATION_BACKOFF:
+                under_way = self.keep("vmim", self.api.create("vmim", hotplug.make_migration(vmi)))
+            elif wanted:
+                self.later(key, RETRY)
+        if under_way is not None:
+            vmi = self.migrate(key, vm, vmi, pods, under_way)
+        return vmi
+
+    def migrate(self, key, vm, vmi, pods, migration):
+        uid = migration["metadata"]["uid"]
+        target = next((pod for pod in pods if hotplug.job_of(pod) == uid), None)
+        phase = migration.get("status", {}).get("phase", "")
+        if phase == "Pending" and target is None:
+            pod = shapes.make_pod(vmi, self.options.guest, self.options.domain_type)
+            target = self.keep("pod", self.api.create("pod", hotplug.make_target(vmi, migration, pod, self.guests_elsewhere(vmi))))
+        runs = False
+        if phase == "Running" and target is not None and shapes.containers_ready(target):
+            domain = node.domain_of(target["metadata"]["uid"], f"{key[0]}_{key[1]}", self.options.cgroup)
+            runs = bool(domain and domain["state"] == "running")
+        after = hotplug.next_phase(phase, target, runs)
+        if phase == "Running" and vm["metadata"].get("annotations", {}).get(hotplug.FAIL_MIGRATION) == "true":
+            after = "Failed"
+        if after == phase:
+            self.later(key, RETRY)
+            return vmi
+        log(f"{key[0]}/{key[1]}: {migration['metadata']['name']} is {after}")
+        body = {"status": {"migrationState": hotplug.migration_state(vmi, migration, target, after, now())}}
+        if after == "Succeeded":
+            body["status"].update(hotplug.completed(vmi), nodeName=target["spec"]["nodeName"],
+                                  conditions=hotplug.with_conditions(vmi["status"].get("conditions", []), [], now()))
+            body["metadata"] = {"labels": {"kubevirt.io/nodeName": target["spec"]["nodeName"]}}
+        if body["status"]["migrationState"]:
+            vmi = self.keep("vmi", self.api.patch("vmi", vmi, body))
+        migration = self.keep("vmim", self.api.patch("vmim", migration, {"status": {"phase": after}}, sub="status"))
+        if after in hotplug.FINAL:
+            self.patch_finalizers("vmim", migration, [])
+            leaving = [pod for pod in pods if pod is not target] if after == "Succeeded" else [target] if target else []
+            for pod in leaving:
+                if not pod["metadata"].get("deletionTimestamp"):
+                    self.api.delete("pod", pod)
+        self.later(key, 0.3)
+        return vmi
+
+    def guests_elsewhere(self, vmi):
+        """Whether another node than the VMI's can run guests; KubeVirt itself would wait for one, and one node is what most worlds have."""
+        nodes = self.api.call("GET", "/api/v1/nodes", query=[("labelSelector", hotplug.RUNS_GUESTS)])["items"]
+        return any(n["metadata"]["name"] != vmi["status"].get("nodeName") for n in nodes)
 
     def keep_pod_current(self, pod):
         """The readiness gate of a guest that is not paused, and the label that marks the active pod."""

@@ -8,8 +8,8 @@ import kubernetes.client
 import kubernetes.config
 from kubernetes.client.rest import ApiException
 
-PATHS = {"vm": "/apis/kubevirt.io/v1", "vmi": "/apis/kubevirt.io/v1", "pod": "/api/v1"}
-PLURALS = {"vm": "virtualmachines", "vmi": "virtualmachineinstances", "pod": "pods"}
+PATHS = {"vm": "/apis/kubevirt.io/v1", "vmi": "/apis/kubevirt.io/v1", "vmim": "/apis/kubevirt.io/v1", "pod": "/api/v1"}
+PLURALS = {"vm": "virtualmachines", "vmi": "virtualmachineinstances", "vmim": "virtualmachineinstancemigrations", "pod": "pods"}
 SELECTORS = {"pod": "kubevirt.io=virt-launcher"}
 
 

@@ -6,6 +6,7 @@ boots anew instead of carrying on.
 """
 
 import copy
+from datetime import datetime
 
 from . import shapes
 
@@ -13,7 +14,31 @@ MIGRATION_FINALIZER = "kubevirt.io/migrationJobFinalize"
 # On a VirtualMachine, to see how its users bear it.
 FAIL_MIGRATION = "standin.whorl.dev/fail-migration"  # "true": every migration fails
 RESTART_REQUIRED = "standin.whorl.dev/restart-required"  # a text: any change of size is answered with it
+# On a node besides the first that can run guests; without one a target goes to the node its source runs on.
+RUNS_GUESTS = "standin.whorl.dev/runs-guests=true"
 FINAL = ("Succeeded", "Failed")
+VM_ONLY = ("RestartRequired", "Failure")  # conditions that a VM has of its own, not from its VMI
+
+
+def ended(migration):
+    return migration.get("status", {}).get("phase") in FINAL
+
+
+def job_of(pod):
+    return pod["metadata"].get("labels", {}).get("kubevirt.io/migrationJobUID")
+
+
+def is_target(pod, migrations):
+    """Whether the pod is the target of a migration that has not ended well: nothing runs there that counts."""
+    return any(job_of(pod) == m["metadata"]["uid"] and m.get("status", {}).get("phase") != "Succeeded" for m in migrations)
+
+
+def since_last_failure(migrations, now):
+    """Seconds since the last migration was made, if that failed; else infinite."""
+    if not migrations or migrations[-1].get("status", {}).get("phase") != "Failed":
+        return float("inf")
+    made = datetime.strptime(migrations[-1]["metadata"]["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ")
+    return (datetime.strptime(now, "%Y-%m-%dT%H:%M:%SZ") - made).total_seconds()
 
 
 def sockets_of(domain):
@@ -86,7 +111,7 @@ def with_conditions(conditions, kinds, now, known=("HotVCPUChange", "HotMemoryCh
 def vm_conditions(conditions, restart, failure, now):
     """The VM's conditions with RestartRequired and Failure; both go when what they are about is taken back."""
     before = {c["type"]: c for c in conditions}
-    out = [c for c in conditions if c["type"] not in ("RestartRequired", "Failure")]
+    out = [c for c in conditions if c["type"] not in VM_ONLY]
     for kind, message, reason in (("RestartRequired", restart, None), ("Failure", failure, "HotPlugCPUError")):
         if message:
             old = before.get(kind)

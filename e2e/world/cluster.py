@@ -95,7 +95,8 @@ def apply_kubevirt(crd_file):
     # Generated from KubeVirt's own types: the server checks them anyway, and asking it for all its schemas first takes seconds.
     apply(crd_file, "--validate=false")
     apply(paths.E2E / "manifests" / "stand-in.yaml", "--validate=false")
-    wait_established("virtualmachines.kubevirt.io", "virtualmachineinstances.kubevirt.io")
+    wait_established("virtualmachines.kubevirt.io", "virtualmachineinstances.kubevirt.io", "virtualmachineinstancemigrations.kubevirt.io", "kubevirts.kubevirt.io")
+    apply(paths.E2E / "manifests" / "kubevirt.yaml", "--validate=false")
 
 
 def wait_established(*names):

@@ -156,6 +156,25 @@ def test_in_the_end_the_guest_has_what_the_spec_says():
     assert hotplug.pending(before) == []
 
 
+def test_a_target_counts_only_when_its_migration_has_ended_well():
+    migration = recorded("vmim")[0]
+    pod = ready()
+    pod["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = migration["metadata"]["uid"]
+    for phase, target in (("Running", True), ("Failed", True), ("Succeeded", False)):
+        migration["status"] = {"phase": phase}
+        assert hotplug.is_target(pod, [migration]) == target
+    assert not hotplug.is_target(ready(), [migration])
+
+
+def test_a_failed_migration_is_tried_again_after_a_while():
+    migration = recorded("vmim")[-1]
+    made = migration["metadata"]["creationTimestamp"]
+    assert hotplug.since_last_failure([], made) == float("inf")
+    assert hotplug.since_last_failure([migration], made) == float("inf")
+    migration["status"]["phase"] = "Failed"
+    assert hotplug.since_last_failure([migration], made.replace(":39Z", ":49Z")) == 10
+
+
 def test_a_target_goes_to_another_node_where_there_is_one():
     vmi, migration = at("vmi", 3183), recorded("vmim")[0]
     pod = {"metadata": {"labels": {"kubevirt.io/created-by": vmi["metadata"]["uid"]}, "annotations": {}}, "spec": {}}
