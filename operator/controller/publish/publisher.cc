@@ -51,6 +51,8 @@ nlohmann::json AnnotationsPatch(const Subject& subject, const std::optional<Anno
   put(crd::kScoreKey, annotations ? annotations->score : std::nullopt);
   put(crd::kStateKey, annotations ? std::optional(annotations->state) : std::nullopt);
   put(crd::kSummaryKey, annotations ? std::optional(annotations->summary) : std::nullopt);
+  // A VM that opts out while its size is changed keeps the size and loses our note about it.
+  if (!annotations) put(crd::kResizingKey, std::nullopt);
   return {{"metadata", {{"uid", subject.uid}, {"annotations", std::move(out)}}}};
 }
 

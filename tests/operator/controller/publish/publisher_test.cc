@@ -208,7 +208,7 @@ TEST(Publisher, CleansUpAfterOptOutOnlyWhenNothingIsHeldAnyMore) {
   ASSERT_EQ(world.writer.Of("delete", "behaviorfingerprints default/db-1").size(), 1u);
   EXPECT_EQ(world.writer.Of("delete", "behaviorfingerprints default/db-1")[0].body, "bfp-uid");
   const auto removal = world.writer.Of("patch", kVm).back().body["metadata"]["annotations"];
-  for (const auto* key : {"whorl.dev/score", "whorl.dev/state", "whorl.dev/summary"}) {
+  for (const auto* key : {"whorl.dev/score", "whorl.dev/state", "whorl.dev/summary", "whorl.dev/resizing"}) {
     ASSERT_TRUE(removal.contains(key));
     EXPECT_TRUE(removal[key].is_null());
   }
