@@ -35,10 +35,11 @@ std::optional<MilliCores> CpuAt(const JsonView& view, JsonView::Path path) {
   return cpu ? std::optional(*cpu) : std::nullopt;
 }
 
-// A part of a topology. Zero stands for "not stated" in KubeVirt's objects.
+// A part of a topology. Zero stands for "not stated" in KubeVirt's objects; what
+// no machine has is not a number to reckon with.
 std::optional<std::int64_t> CountAt(const JsonView& view, JsonView::Path path) {
   const auto n = view.FindInt(path);
-  return n && *n > 0 ? n : std::nullopt;
+  return n && *n > 0 && *n <= 1'000'000 ? n : std::nullopt;
 }
 
 std::vector<ConditionFact> Conditions(const JsonView& object) {
