@@ -161,6 +161,7 @@ void Controller::RunPass() {
   const auto view = watcher_.View();
   auto rows = Resolve(view);
   MarkDoneRequests(rows, watcher_.Fingerprints(), clock_.Now());
+  MarkRemedies(rows, watcher_.Fingerprints());
   std::set<std::string> watched;
   for (const auto& row : rows) {
     if (row.opted_in()) watched.insert(row.subject.uid);

@@ -296,6 +296,17 @@ Result<JsonDocument> Client::Create(const ResourcePath& collection, const nlohma
   return Write("CREATE", Method::kPost, collection, query, "application/json", object);
 }
 
+Status Client::Act(const ResourcePath& subresource, const nlohmann::json& options) {
+  Request request;
+  request.method = Method::kPut;
+  request.target = subresource.Target();
+  request.content_type = "application/json";
+  request.body = options.dump();
+  const auto response = Send("UPDATE", std::move(request), subresource.Text());
+  if (!response) return Fail(response.error());
+  return {};
+}
+
 Result<JsonDocument> Client::Replace(const ResourcePath& path, const nlohmann::json& object,
                                      const WriteOptions& options) {
   return Write("UPDATE", Method::kPut, path, WriteQuery(options), "application/json", object);

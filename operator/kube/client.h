@@ -108,6 +108,9 @@ class Client {
 
   Result<JsonDocument> Create(const ResourcePath& collection, const nlohmann::json& object,
                               const WriteOptions& options = {});
+  // PUT on a subresource that does something, such as pausing; what the server
+  // answers beside ok is not read.
+  Status Act(const ResourcePath& subresource, const nlohmann::json& options);
   Result<JsonDocument> Replace(const ResourcePath& path, const nlohmann::json& object,
                                const WriteOptions& options = {});
   Result<JsonDocument> MergePatch(const ResourcePath& path, const nlohmann::json& patch,

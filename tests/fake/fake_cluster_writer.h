@@ -14,7 +14,7 @@ namespace whorl::fake {
 class FakeClusterWriter final : public controller::ClusterWriter {
  public:
   struct Write {
-    std::string verb;  // "patch", "json-patch", "apply", "delete"
+    std::string verb;  // "patch", "json-patch", "apply", "act", "create", "delete"
     std::string path;  // "plural[/sub] ns/name"
     nlohmann::json body;
     std::string manager;
@@ -31,6 +31,10 @@ class FakeClusterWriter final : public controller::ClusterWriter {
   }
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& manager) override {
     return Take({"apply", Text(path), object, manager});
+  }
+  Status Act(const kube::ResourcePath& subresource) override { return Take({"act", Text(subresource), {}, {}}); }
+  Status Create(const kube::ResourcePath& collection, const nlohmann::json& object) override {
+    return Take({"create", Text(collection), object, {}});
   }
   Status Delete(const kube::ResourcePath& path, const std::string& uid) override {
     return Take({"delete", Text(path), uid, {}});

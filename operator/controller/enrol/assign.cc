@@ -28,7 +28,8 @@ bool SameOrders(const NodeAssignment& a, const NodeAssignment& b) {
          std::equal(a.vms.begin(), a.vms.end(), b.vms.begin(), b.vms.end(),
                     [](const Resolution& x, const Resolution& y) {
                       return x.subject == y.subject && x.mode.mode == y.mode.mode && x.enrolment == y.enrolment &&
-                             x.baseline_request == y.baseline_request && SamePolicy(*x.policy, *y.policy);
+                             x.baseline_request == y.baseline_request && x.answer == y.answer &&
+                             SamePolicy(*x.policy, *y.policy);
                     });
 }
 

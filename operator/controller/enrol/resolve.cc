@@ -90,6 +90,9 @@ class Resolver {
     if (e.limit && e.request && Count(*e.limit) < Count(*e.request)) e.limit = e.request;
     e.dedicated_cpus = vmi->dedicated_cpus;
     e.priority_class = pod->priority;
+    e.running = vmi->phase == "Running";
+    e.paused = vmi->paused;
+    e.can_migrate = e.running && vmi->live_migratable && !vmi->migrating;
     row.enrolment = std::move(e);
   }
 
@@ -133,6 +136,12 @@ std::vector<Resolution> Resolve(const ClusterView& view) {
       } else {
         row->invalid_baseline = request.error().message + ". Nothing is changed";
       }
+    }
+    // Who writes both has not made up their mind: the one that does less counts.
+    if (row->opted_in() && vm->reject) {
+      row->answer = RemedyAnswer{*vm->reject, false};
+    } else if (row->opted_in() && vm->approve) {
+      row->answer = RemedyAnswer{*vm->approve, true};
     }
     rows.push_back(std::move(*row));
   }

@@ -12,6 +12,7 @@
 #include "crd/annotations.h"
 #include "crd/baseline_request.h"
 #include "crd/partition_policy.h"
+#include "crd/remedy_view.h"
 #include "operator/controller/watch/objects.h"
 
 namespace whorl::controller {
@@ -46,7 +47,18 @@ struct Enrolment {
   std::optional<MilliCores> limit;
   bool dedicated_cpus = false;
   std::int32_t priority_class = 0;  // of the pod; where floors do not fit, the lower give way first
+  // Of the instance, which has the name of its VM.
+  bool running = false;
+  bool paused = false;  // by whomever
+  bool can_migrate = false;
   bool operator==(const Enrolment&) const = default;
+};
+
+// A person's word on one proposal of the remediation ladder.
+struct RemedyAnswer {
+  std::string proposal;  // its id
+  bool approve = false;
+  bool operator==(const RemedyAnswer&) const = default;
 };
 
 // What was made of one VM that says anything about Whorl, itself or through its
@@ -63,6 +75,9 @@ struct Resolution {
   std::optional<crd::BaselineRequest> baseline_request = {};
   bool baseline_done = false;         // it stands there, but was done by an earlier run of ours
   std::string invalid_baseline = {};  // outside the grammar: a sentence for a Warning Event
+  std::optional<RemedyAnswer> answer = {};
+  // What an earlier run of ours, or another node's engine, left of its ladder.
+  std::shared_ptr<const crd::RemedyView> remedy = {};
 
   bool opted_in() const { return mode.mode != Mode::kOff; }
 };

@@ -5,6 +5,7 @@
 
 #include "crd/names.h"
 #include "crd/text.h"
+#include "operator/controller/ingest/remedies.h"
 #include "operator/controller/ingest/translate.h"
 #include "operator/controller/publish/sentences.h"
 
@@ -44,6 +45,7 @@ NodeSession::NodeSession(std::string node, BaselineBank& bank, History* history)
 
 void NodeSession::Connected(const api::NodeDescription& description) {
   report_.agent_version = description.agent_version();
+  cores_ = description.cpus();
   // Plans of ours must rise above what the agent has seen, also from a leader before us.
   sequence_ = std::max(sequence_, description.last_sequence());
   held_something_ = held_something_ || description.holdings_size() > 0;
@@ -105,6 +107,13 @@ VmSpec NodeSession::SpecOf(const Vm& vm) const {
   spec.cpu_limit = e.limit;
   spec.dedicated_cpus = e.dedicated_cpus;
   spec.priority_class = e.priority_class;
+  spec.can_migrate = e.can_migrate;
+  spec.can_pause = e.running && !e.paused;
+  // Cores that are dedicated to a VM cannot be told from the others here.
+  const bool dedicated =
+      assignment_ && std::any_of(assignment_->vms.begin(), assignment_->vms.end(),
+                                 [](const auto& row) { return row.enrolment && row.enrolment->dedicated_cpus; });
+  if (!dedicated) spec.node_cores = cores_;
   if (vm.found.has_shares()) spec.cpu_shares_found = vm.found.shares();
   return spec;
 }
@@ -122,6 +131,10 @@ void NodeSession::EnterEngine(Vm& vm, Time now) {
   vm.looked = 0;
   vm.loaded = false;
   vm.unsaved = 0;
+  if (vm.row.remedy) {
+    static_cast<void>(engine_.RestoreRemedy(*handle, crd::ToRecord(*vm.row.remedy)));
+    vm.remedies = vm.row.remedy->history;
+  }
   LoadBetter(vm, now);
   bank_.Want(vm.row.subject.uid, node_);
 }
@@ -229,6 +242,32 @@ void NodeSession::Perform(Vm& vm, const crd::BaselineRequest& request, Time now)
        reset ? BaselineResetNote(request.text) : BaselineAcceptedNote(request.text));
 }
 
+void NodeSession::HearAnswer(Vm& vm, const RemedyAnswer& answer, Time now) {
+  vm.report.heard = answer;
+  const auto done = engine_.AnswerRemedy(*vm.handle, answer.proposal, answer.approve);
+  if (done) return;
+  Tell(vm, crd::EventReason::kInvalidApproval, done.error().message + ". Nothing is changed", now);
+  happenings_.back().distinct = answer.proposal;
+}
+
+void NodeSession::TellRemedies(const whorl::Plan& plan) {
+  for (const auto& [handle, step] : plan.remedies) {
+    const auto uid = by_handle_.find(handle);
+    if (uid == by_handle_.end()) continue;
+    Vm& vm = vms_.at(uid->second);
+    const auto reason = ReasonOf(step);
+    Tell(vm, reason, NoteOf(step, vm.row.policy->engine.remediation, vm.row.subject), step.at);
+    Happening& told = happenings_.back();
+    told.rung = remedy::RungName(step.rung);
+    told.from = remedy::RungName(step.from);
+    told.to = remedy::RungName(step.to);
+    told.until = step.until;
+    told.distinct = told.rung + "@" + std::to_string(ToUnixMillis(step.at));
+    if (vm.remedies.size() >= crd::kMostRemedyEntries) vm.remedies.pop_back();
+    vm.remedies.insert(vm.remedies.begin(), {step.at, std::string(crd::Info(reason).name), told.rung, told.note});
+  }
+}
+
 std::vector<std::string> NodeSession::TakeChanged() { return std::exchange(changed_, {}); }
 
 std::vector<std::string> NodeSession::TakeRejected() { return std::exchange(rejected_, {}); }
@@ -274,6 +313,7 @@ void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const 
       vm.story = Story::kUnheld;
       vm.calm_ticks = 0;
     }
+    const bool unpaused = vm.row.enrolment && vm.row.enrolment->paused && !row->enrolment->paused;
     vm.row = *row;
     const auto pod = found.find(row->enrolment->pod_uid);
     if (pod == found.end()) {
@@ -296,6 +336,17 @@ void NodeSession::Admit(std::shared_ptr<const NodeAssignment> assignment, const 
       vm.performed.clear();
     } else if (vm.handle && vm.performed != row->baseline_request->text) {
       Perform(vm, *row->baseline_request, now);
+    }
+    if (!vm.handle) continue;
+    // Somebody lets it go on: that is their word against ours.
+    const auto* ladder = engine_.engine().LadderOf(*vm.handle);
+    if (unpaused && ladder->hold(remedy::Rung::kPause).held) {
+      static_cast<void>(engine_.UndoneRemedy(*vm.handle, remedy::Rung::kPause));
+    }
+    if (!row->answer) {
+      vm.report.heard.reset();
+    } else if (vm.report.heard != row->answer) {
+      HearAnswer(vm, *row->answer, now);
     }
   }
 }
@@ -388,6 +439,13 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
   const whorl::Plan& plan = engine_.Tick(now, frame_, authority);
   CollectLoans(plan);
   Assess(now);
+  TellRemedies(plan);
+  for (auto& [uid, vm] : vms_) {
+    vm.report.remedy.reset();
+    if (!vm.handle) continue;
+    vm.report.remedy = ViewOf(*engine_.engine().LadderOf(*vm.handle), vm.row.policy->engine.remediation,
+                              vm.report.assessment, vm.row.subject, vm.remedies);
+  }
   FollowFloors(now);
   for (auto& [uid, vm] : vms_) {
     if (vm.handle && ++vm.ticks % kBankEvery == 0) Bank(vm, now);
@@ -404,7 +462,7 @@ std::optional<api::Plan> NodeSession::Tick(const api::Frame& frame, Authority au
     const auto vm = vms_.find(uid->second);
     return vm == vms_.end() || !vm->second.row.enrolment ? nullptr : &vm->second.row.enrolment->pod_uid;
   };
-  sent_ = ToWire(plan, PlanHead{epoch, ++sequence_, assignment_->lease}, pod_of);
+  sent_ = ToWire(plan, PlanHead{epoch, ++sequence_, assignment_->lease, cores_}, pod_of);
   return sent_;
 }
 

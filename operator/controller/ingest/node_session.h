@@ -108,8 +108,9 @@ class NodeSession {
     bool loaded = false;         // learning goes on from a saved baseline
     std::uint32_t unsaved = 0;   // ticks in which no saved baseline came
     bool awaits_history = false;
-    std::optional<Time> guest_at;  // when the guest itself last told something
-    std::string performed;         // the baseline request that was done, while it stands
+    std::optional<Time> guest_at;            // when the guest itself last told something
+    std::string performed;                   // the baseline request that was done, while it stands
+    std::vector<crd::RemedyEntry> remedies;  // the latest steps of its ladder, the newest first
   };
 
   VmSpec SpecOf(const Vm& vm) const;
@@ -117,6 +118,8 @@ class NodeSession {
   void LoadBetter(Vm& vm, Time now);
   void Perform(Vm& vm, const crd::BaselineRequest& request, Time now);
   void Bank(Vm& vm, Time now);
+  void HearAnswer(Vm& vm, const RemedyAnswer& answer, Time now);
+  void TellRemedies(const whorl::Plan& plan);
   void LeaveEngine(Vm& vm, Time now);
   void ConsultHistory(Vm& vm, Time now);
   void SetCapacity(const api::Frame& frame);
@@ -154,6 +157,7 @@ class NodeSession {
   std::optional<api::Plan> sent_;
   std::uint64_t sequence_ = 0;
   bool held_something_ = false;
+  std::uint32_t cores_ = 0;  // of the node; 0: not known
   bool some_pod_missing_ = false;
   std::optional<Time> unseen_since_;           // by the caller's clock; frames carry the node's
   std::optional<std::uint64_t> ledger_epoch_;  // the last in which the engine's books were kept here

@@ -29,6 +29,7 @@ struct Happening {
   std::string to;
   std::optional<Time> until;
   std::string request;  // of whorl.dev/baseline, when this answers one
+  std::string rung;     // of the remediation ladder, when this is a step of it
 };
 
 // All open loans of one VM in one direction.
@@ -57,6 +58,8 @@ struct VmReport {
   std::string no_history;       // why learning began from nothing, although a source of history is set
   std::string refusal;          // why the agent would not do the last directive; empty = it did
   std::string refusal_message;
+  std::optional<crd::RemedyView> remedy;  // nullopt: no engine has it, what was known before holds until its ends
+  std::optional<RemedyAnswer> heard;      // the last answer, whatever came of it
 };
 
 struct LoanReport {

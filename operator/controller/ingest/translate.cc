@@ -62,6 +62,30 @@ void AddSample(const api::VmSample& sample, VmHandle vm, whorl::Frame& frame) {
   }
 }
 
+namespace {
+
+// Cores from..to-1, as the kernel lists them.
+std::string CoreList(std::uint32_t from, std::uint32_t to) {
+  const std::string first = std::to_string(from);
+  return to - from == 1 ? first : first + "-" + std::to_string(to - 1);
+}
+
+void Restrain(const Restraint& restraint, api::Directive& directive) {
+  if (restraint.network_bits_per_second) {
+    const auto bits = static_cast<std::uint64_t>(*restraint.network_bits_per_second);
+    directive.mutable_network()->set_out_bits_per_second(bits);
+    directive.mutable_network()->set_in_bits_per_second(bits);
+  }
+  if (restraint.quarantine) directive.mutable_network()->set_quarantine(true);
+  if (restraint.disk_bytes_per_second) {
+    const auto bytes = static_cast<std::uint64_t>(*restraint.disk_bytes_per_second);
+    directive.mutable_disk()->set_read_bytes_per_second(bytes);
+    directive.mutable_disk()->set_write_bytes_per_second(bytes);
+  }
+}
+
+}  // namespace
+
 api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of) {
   constexpr std::int64_t kMinLeaseMillis = 1000;
   constexpr std::int64_t kMaxLeaseMillis = 300'000;
@@ -72,14 +96,32 @@ api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of) {
       std::chrono::duration_cast<Millis>(head.lease).count(), kMinLeaseMillis, kMaxLeaseMillis)));
   out.set_capacity_millicores(Count(plan.capacity));
   out.set_frame_sequence(plan.sequence);
+  const auto restraint_of = [&](VmHandle vm) {
+    const auto at =
+        std::find_if(plan.restraints.begin(), plan.restraints.end(), [&](const Restraint& r) { return r.vm == vm; });
+    return at == plan.restraints.end() ? nullptr : &*at;
+  };
+  // What is left for everybody; at least one core.
+  std::uint64_t apart = 0;
+  for (const auto& restraint : plan.restraints) apart += restraint.cores;
+  const bool isolates = apart > 0 && apart < head.cores;
+  std::uint32_t next_core = head.cores;
   for (const auto& directive : plan.directives) {
     const std::string* pod = pod_of(directive.vm);
     if (!pod) continue;
+    const Restraint* restraint = restraint_of(directive.vm);
     auto* to = out.add_directives();
     to->set_pod_uid(*pod);
     to->set_allocation_millicores(Count(directive.allocation));
     if (directive.shares > 0) to->set_shares(directive.shares);
     if (directive.quota) to->set_quota_millicores(Count(*directive.quota));
+    if (restraint) Restrain(*restraint, *to);
+    if (isolates && restraint && restraint->cores > 0) {
+      to->set_cpus(CoreList(next_core - restraint->cores, next_core));
+      next_core -= restraint->cores;
+    } else if (isolates) {
+      to->set_cpus(CoreList(0, head.cores - static_cast<std::uint32_t>(apart)));
+    }
   }
   for (const auto& loan : plan.loans) {
     const std::string* lender = pod_of(loan.lender);

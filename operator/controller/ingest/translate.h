@@ -31,8 +31,10 @@ struct PlanHead {
   std::uint64_t epoch = 0;
   std::uint64_t sequence = 0;
   Seconds lease{30};
+  std::uint32_t cores = 0;  // of the node; 0: not known, nothing is kept apart
 };
-// Directives and loans whose pod is unknown are left out.
+// Directives and loans whose pod is unknown are left out. Whoever is isolated gets
+// the node's last cores; the others of the plan keep off them.
 api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of);
 
 // The quota a pod's knobs amount to: nullopt inside = no quota; nothing at all

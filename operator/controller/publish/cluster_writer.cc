@@ -31,6 +31,14 @@ Status KubeWriter::Apply(const kube::ResourcePath& path, const nlohmann::json& o
   return Drop(client_.Apply(path, object, {.field_manager = field_manager, .force = true}));
 }
 
+Status KubeWriter::Act(const kube::ResourcePath& subresource) {
+  return client_.Act(subresource, nlohmann::json::object());
+}
+
+Status KubeWriter::Create(const kube::ResourcePath& collection, const nlohmann::json& object) {
+  return Drop(client_.Create(collection, object, {.field_manager = std::string(crd::kFieldManager)}));
+}
+
 Status KubeWriter::Delete(const kube::ResourcePath& path, const std::string& uid) {
   return client_.Delete(path, {.uid = uid, .resource_version = {}});
 }

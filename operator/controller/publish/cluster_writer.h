@@ -21,6 +21,10 @@ class ClusterWriter {
   virtual Status DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) = 0;
   virtual Status Apply(const kube::ResourcePath& path, const nlohmann::json& object,
                        const std::string& field_manager) = 0;
+  // A subresource that does something, such as pause; kConflict when it does not fit what the object is doing.
+  virtual Status Act(const kube::ResourcePath& subresource) = 0;
+  // kConflict when one of that name exists.
+  virtual Status Create(const kube::ResourcePath& collection, const nlohmann::json& object) = 0;
   // Ok when it is gone already; kConflict when another object has its name by now.
   virtual Status Delete(const kube::ResourcePath& path, const std::string& uid) = 0;
 };
@@ -33,6 +37,8 @@ class KubeWriter final : public ClusterWriter {
   Status JsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override;
   Status DryRunJsonPatch(const kube::ResourcePath& path, const nlohmann::json& operations) override;
   Status Apply(const kube::ResourcePath& path, const nlohmann::json& object, const std::string& field_manager) override;
+  Status Act(const kube::ResourcePath& subresource) override;
+  Status Create(const kube::ResourcePath& collection, const nlohmann::json& object) override;
   Status Delete(const kube::ResourcePath& path, const std::string& uid) override;
 
  private:

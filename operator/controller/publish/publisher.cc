@@ -42,6 +42,24 @@ kube::ObjectRef Ref(const Subject& subject) {
   return kube::ObjectRef{subject.api_version, subject.kind, subject.ns, subject.name, subject.uid};
 }
 
+kube::ResourcePath InstancePath(const std::string& ns, const std::string& name, std::string_view act) {
+  kube::ResourcePath path;
+  path.group = "subresources.kubevirt.io";
+  path.version = "v1";
+  path.plural = "virtualmachineinstances";
+  path.ns = ns;
+  path.name = name;
+  path.subresource = act;
+  return path;
+}
+
+const crd::RemedyHold* HoldOf(const std::optional<crd::RemedyView>& view, remedy::Rung rung) {
+  if (!view) return nullptr;
+  const auto at = std::find_if(view->held.begin(), view->held.end(),
+                               [&](const crd::RemedyHold& hold) { return hold.rung == remedy::RungName(rung); });
+  return at == view->held.end() ? nullptr : &*at;
+}
+
 // The uid makes the patch fail on another VM that took the name meanwhile.
 nlohmann::json AnnotationsPatch(const Subject& subject, const std::optional<Annotations>& annotations) {
   nlohmann::json out = nlohmann::json::object();
@@ -82,6 +100,18 @@ void MarkDoneRequests(std::vector<Resolution>& rows,
       row.baseline_done = AlreadyDone(*row.baseline_request, *fingerprint->last_request, now);
     }
     if (row.baseline_done) row.baseline_request.reset();
+  }
+}
+
+void MarkRemedies(std::vector<Resolution>& rows,
+                  const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints) {
+  std::map<std::string_view, const FingerprintObject*> by_owner;
+  for (const auto& fingerprint : fingerprints) {
+    if (fingerprint->remedy) by_owner[fingerprint->owner_uid] = fingerprint.get();
+  }
+  for (auto& row : rows) {
+    const auto at = by_owner.find(row.subject.uid);
+    if (at != by_owner.end()) row.remedy = std::make_shared<const crd::RemedyView>(*at->second->remedy);
   }
 }
 
@@ -183,6 +213,19 @@ void Publisher::TakeInputs(Millis now) {
       continue;
     }
     auto& state = vms_[h.subject.uid];
+    if (!h.rung.empty()) {
+      Tell(h.subject, h.reason, h.note, h.distinct);
+      crd::LastAction step;
+      step.reason = crd::Info(h.reason).name;
+      step.from = h.from;
+      step.to = h.to;
+      step.time = h.at;
+      step.until = h.until;
+      step.message = h.note;
+      state.last_action = std::move(step);
+      state.action_pending = state.remedy_pending = true;
+      continue;
+    }
     // Loans come and go faster than people read, and must not use up what the
     // VM may say: some moves get an Event of their own, the rest count in its series.
     state.move_budget.Refill(now);
@@ -244,6 +287,7 @@ std::optional<VmReport> Publisher::ReportOf(const Resolution& row, const VmState
 }
 
 bool Publisher::StillHeld(const std::string& vm_uid, Millis now) const {
+  if (const auto vm = vms_.find(vm_uid); vm != vms_.end() && vm->second.paused) return true;
   for (const auto& [name, node] : nodes_) {
     if (node.unseen_since && now - *node.unseen_since >= options_.give_up_held) continue;
     for (const auto& vm : node.report.vms) {
@@ -257,6 +301,18 @@ void Publisher::PlanVm(const Resolution& row, Millis now, std::vector<Work>& wor
   auto& state = vms_[row.subject.uid];
   const auto report = ReportOf(row, state, now);
   if (!report) return;
+  state.ns = row.subject.ns;
+  state.name = row.subject.name;
+  if (report->remedy) {
+    state.remedy = report->remedy;
+    state.remedy_seen = true;
+  }
+  const bool heard = row.answer && report->heard == row.answer;
+  if (!row.answer) state.answer_removed.reset();
+  if (heard && state.answer_removed != row.answer) {
+    work.push_back({Urgency::kState, "annotations", row.subject.uid + "/answer",
+                    [this, subject = row.subject, answer = *row.answer] { return RemoveAnswer(subject, answer); }});
+  }
   const auto bucket = BucketOf(*report, state.fingerprinted ? state.fingerprinted : state.annotated);
 
   if (row.subject.patchable()) {
@@ -283,9 +339,9 @@ void Publisher::PlanVm(const Resolution& row, Millis now, std::vector<Work>& wor
 
   const auto age = now - state.fingerprinted_at;
   std::optional<Urgency> urgency;
-  if (state.request_pending || !state.fingerprinted || state.fingerprinted->state != bucket.state ||
-      state.fingerprinted->mode != bucket.mode || state.fingerprinted->episode != bucket.episode ||
-      state.fingerprinted->blind_reason != bucket.blind_reason) {
+  if (state.request_pending || state.remedy_pending || !state.fingerprinted ||
+      state.fingerprinted->state != bucket.state || state.fingerprinted->mode != bucket.mode ||
+      state.fingerprinted->episode != bucket.episode || state.fingerprinted->blind_reason != bucket.blind_reason) {
     urgency = Urgency::kStateStatus;
   } else if ((!bucket.SameForPeople(*state.fingerprinted) || state.action_pending) && age >= options_.loans_every) {
     urgency = Urgency::kStateStatus;
@@ -341,6 +397,20 @@ Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Mil
   }
   auto status = ToFingerprint(vm, state.last_action, state.conditions, clock_.Now());
   status.last_baseline_request = state.request;
+  status.remedy = state.remedy;
+  if (state.paused && !HoldOf(status.remedy, remedy::Rung::kPause)) {
+    // Not forgotten before it is undone.
+    if (!status.remedy) status.remedy = crd::RemedyView{};
+    status.remedy->held.push_back(
+        {std::string(remedy::RungName(remedy::Rung::kPause)), clock_.Now(), clock_.Now() + Seconds{1}, {}, 0, {}});
+  }
+  const bool says_pause = HoldOf(status.remedy, remedy::Rung::kPause) != nullptr;
+  if (status.remedy && status.remedy->rung.empty()) status.remedy->rung = remedy::RungName(remedy::Rung::kObserve);
+  // Who never was on the ladder has nothing there to read.
+  if (status.remedy && status.remedy->rung == remedy::RungName(remedy::Rung::kObserve) && !says_pause &&
+      status.remedy->history.empty() && status.remedy->next.empty()) {
+    status.remedy.reset();
+  }
   object["status"] = crd::ToJson(status);
   auto written = writer_.Apply(path.Status(), object, std::string(crd::kStatusFieldManager));
   if (!written) {
@@ -352,6 +422,8 @@ Status Publisher::WriteFingerprint(const VmReport& vm, const Bucket& bucket, Mil
   state.fingerprinted_at = now;
   state.action_pending = false;
   state.request_pending = false;
+  state.remedy_pending = false;
+  state.pause_recorded = says_pause;
   return {};
 }
 
@@ -398,6 +470,92 @@ Status Publisher::WriteNode(const std::string& name, Millis now) {
   return {};
 }
 
+// What an earlier run of ours, or the leader before us, did to instances.
+void Publisher::SeedRemedies() {
+  for (const auto& fingerprint : pass_->fingerprints) {
+    // The watch still shows for a while what has been deleted.
+    if (!fingerprint->remedy || fingerprint->owner_uid.empty() || cleaned_.contains(fingerprint->uid)) continue;
+    const bool paused = HoldOf(fingerprint->remedy, remedy::Rung::kPause) != nullptr;
+    if (!paused && !vms_.contains(fingerprint->owner_uid)) continue;
+    auto& state = vms_[fingerprint->owner_uid];
+    if (state.remedy_seen) continue;
+    state.remedy_seen = true;
+    state.remedy = fingerprint->remedy;
+    state.ns = fingerprint->ns;
+    state.name = fingerprint->name;
+    state.paused = state.pause_recorded = paused;
+    if (const auto* hold = HoldOf(fingerprint->remedy, remedy::Rung::kMigrate)) state.migrated = hold->since;
+  }
+}
+
+// Pauses and migrations are the cluster's to do. A pause ends with its time even
+// when nobody reports the VM any more.
+void Publisher::PlanRemedies(std::vector<Work>& work) {
+  std::set<std::string_view> enforced;
+  for (const auto& row : pass_->rows) {
+    if (row.mode.mode == Mode::kEnforce && row.enrolment) enforced.insert(row.subject.uid);
+  }
+  const Time now = clock_.Now();
+  for (auto& [uid, state] : vms_) {
+    const auto* pause = HoldOf(state.remedy, remedy::Rung::kPause);
+    const bool wanted = pause != nullptr && now < pause->until && enforced.contains(uid);
+    if (wanted && !state.paused && state.pause_recorded) {
+      work.push_back({Urgency::kState, "pause", uid, [this, id = uid] { return PauseOrNot(id, true); }});
+    } else if (!wanted && state.paused) {
+      work.push_back({Urgency::kState, "unpause", uid, [this, id = uid] { return PauseOrNot(id, false); }});
+    }
+    const auto* migrate = HoldOf(state.remedy, remedy::Rung::kMigrate);
+    if (migrate == nullptr || !enforced.contains(uid) || now >= migrate->until) continue;
+    if (state.migrated && *state.migrated >= migrate->since - Seconds{1}) continue;
+    work.push_back(
+        {Urgency::kState, "migration", uid, [this, id = uid, since = migrate->since] { return Migrate(id, since); }});
+  }
+}
+
+Status Publisher::PauseOrNot(const std::string& uid, bool pause) {
+  auto& state = vms_[uid];
+  // Without an answer it may have been done: better undone once too often.
+  if (pause) state.paused = true;
+  auto done = writer_.Act(InstancePath(state.ns, state.name, pause ? "pause" : "unpause"));
+  // Gone, or not in the state that could be left: there is nothing of ours on it.
+  const bool moot = !done && (done.error().code == Code::kNotFound || done.error().code == Code::kConflict ||
+                              done.error().code == Code::kInvalid);
+  if (moot || (done && !pause)) {
+    state.paused = false;
+    state.remedy_pending = true;
+    if (pause) state.pause_recorded = false;
+  }
+  return moot && !pause ? Status{} : done;
+}
+
+Status Publisher::Migrate(const std::string& uid, Time since) {
+  auto& state = vms_[uid];
+  kube::ResourcePath path;
+  path.group = "kubevirt.io";
+  path.version = "v1";
+  path.plural = "virtualmachineinstancemigrations";
+  path.ns = state.ns;
+  // The name makes a second try the same migration.
+  auto object = kube::ObjectHead("kubevirt.io/v1", "VirtualMachineInstanceMigration", state.ns,
+                                 state.name.substr(0, 40) + "-whorl-" + std::to_string(ToUnixMillis(since) / 1000));
+  object["spec"] = {{"vmiName", state.name}};
+  auto done = writer_.Create(path, object);
+  if (!done && done.error().code != Code::kConflict && done.error().code != Code::kInvalid) return done;
+  state.migrated = since;
+  return done || done.error().code == Code::kConflict ? Status{} : done;
+}
+
+Status Publisher::RemoveAnswer(const Subject& subject, const RemedyAnswer& answer) {
+  const std::string at = std::string("/metadata/annotations/whorl.dev~1") + (answer.approve ? "approve" : "reject");
+  const auto operations = nlohmann::json::array({{{"op", "test"}, {"path", "/metadata/uid"}, {"value", subject.uid}},
+                                                 {{"op", "test"}, {"path", at}, {"value", answer.proposal}},
+                                                 {{"op", "remove"}, {"path", at}}});
+  auto done = writer_.JsonPatch(VmPath(subject), operations);
+  if (!done && done.error().code != Code::kInvalid && done.error().code != Code::kNotFound) return done;
+  vms_[subject.uid].answer_removed = answer;
+  return {};
+}
+
 void Publisher::PlanCleanup(Millis now, std::vector<Work>& work) {
   std::set<std::string> opted_in;                                    // subject uid
   std::map<std::pair<std::string, std::string>, std::string> names;  // of opted-in VMs -> uid
@@ -438,7 +596,7 @@ void Publisher::PlanCleanup(Millis now, std::vector<Work>& work) {
     const bool known = opted_in.contains(it->first) ||
                        std::any_of(pass_->rows.begin(), pass_->rows.end(),
                                    [&](const Resolution& row) { return row.subject.uid == it->first; });
-    if (!known) {
+    if (!known && !it->second.paused) {
       it = vms_.erase(it);
       continue;
     }
@@ -497,6 +655,7 @@ void Publisher::Step() {
   for (const auto& fingerprint : pass_->fingerprints) {
     if (auto it = vms_.find(fingerprint->owner_uid); it != vms_.end()) it->second.fingerprint_exists = true;
   }
+  SeedRemedies();
   for (const auto& row : pass_->rows) {
     const bool first = !vms_.contains(row.subject.uid);
     auto& state = vms_[row.subject.uid];
@@ -523,6 +682,7 @@ void Publisher::Step() {
   for (auto& [name, node] : nodes_) {
     if (pass_->node_uids.contains(name)) PlanNode(name, node, now, work);
   }
+  PlanRemedies(work);
   PlanCleanup(now, work);
   PlanPolicies(work);
 

@@ -35,12 +35,18 @@ struct FingerprintObject {
   std::vector<crd::Condition> conditions;
   std::optional<crd::LastBaselineRequest> last_request = {};
   crd::ResizeStatus resize = {};
+  std::optional<crd::RemedyView> remedy = {};
 };
 
 // Of the baseline requests in `rows`, those an earlier run of ours has done are
 // marked as such, so that no restart repeats one.
 void MarkDoneRequests(std::vector<Resolution>& rows,
                       const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints, Time now);
+
+// What stands in their fingerprints of the rows' ladders, for an engine that does
+// not know them yet.
+void MarkRemedies(std::vector<Resolution>& rows,
+                  const std::vector<std::shared_ptr<const FingerprintObject>>& fingerprints);
 
 // What one pass over the cluster found: who is opted in, and what stands there
 // already from us.
@@ -115,6 +121,17 @@ class Publisher {
     WriteBudget move_budget{1.0 / 600, 10};  // Events of limits that moved
     std::uint64_t moves_told = 0;
     std::string told_cap;
+    // The ladder: what was known last, and what of it is done to the instance. A
+    // pause stands in the status before it is done and until it is undone.
+    std::string ns;
+    std::string name;
+    std::optional<crd::RemedyView> remedy;
+    bool remedy_seen = false;      // from the stored status or from an engine
+    bool remedy_pending = false;   // not in the status yet
+    bool pause_recorded = false;   // the status as last written says so
+    bool paused = false;           // by us, or asked for with an unknown outcome
+    std::optional<Time> migrated;  // for the hold that began then
+    std::optional<RemedyAnswer> answer_removed;
   };
   struct NodeState {
     NodeReport report;
@@ -153,6 +170,11 @@ class Publisher {
   bool StillHeld(const std::string& vm_uid, Millis now) const;
   void PlanVm(const Resolution& row, Millis now, std::vector<Work>& work);
   void PlanNode(const std::string& name, NodeState& node, Millis now, std::vector<Work>& work);
+  void SeedRemedies();
+  void PlanRemedies(std::vector<Work>& work);
+  Status PauseOrNot(const std::string& uid, bool pause);
+  Status Migrate(const std::string& uid, Time since);
+  Status RemoveAnswer(const Subject& subject, const RemedyAnswer& answer);
   void PlanCleanup(Millis now, std::vector<Work>& work);
   void PlanPolicies(std::vector<Work>& work);
   Status WriteAnnotations(const VmReport& vm, const Bucket& bucket, Millis now);

@@ -153,6 +153,8 @@ Result<VirtualMachine> DecodeVirtualMachine(JsonView object) {
   vm.mode = Annotation(object, crd::kModeKey);
   vm.policy = Annotation(object, crd::kPolicyKey);
   vm.baseline = Annotation(object, crd::kBaselineKey);
+  vm.approve = Annotation(object, crd::kApproveKey);
+  vm.reject = Annotation(object, crd::kRejectKey);
   vm.score = Annotation(object, crd::kScoreKey);
   vm.state = Annotation(object, crd::kStateKey);
   vm.summary = Annotation(object, crd::kSummaryKey);
@@ -177,6 +179,7 @@ Result<VirtualMachineInstance> DecodeVirtualMachineInstance(JsonView object) {
   if (const auto migration = object.At({"status", "migrationState"})) {
     vmi.target_pod = TextOr(*migration, {"targetPod"});
     const bool completed = migration->FindBool({"completed"}).value_or(false);
+    vmi.migrating = !completed;
     vmi.migrated = completed && !migration->FindBool({"failed"}).value_or(false);
   }
   // What the guest has now, else what it was asked to have.
@@ -184,6 +187,8 @@ Result<VirtualMachineInstance> DecodeVirtualMachineInstance(JsonView object) {
   const auto cpu = object.At({"spec", "domain", "cpu"});
   if (cpu && vmi.vcpus == 0) vmi.vcpus = Vcpus(*cpu);
   vmi.dedicated_cpus = cpu && cpu->FindBool({"dedicatedCpuPlacement"}).value_or(false);
+  vmi.paused = ConditionTrue(object, "Paused");
+  vmi.live_migratable = ConditionTrue(object, "LiveMigratable");
   vmi.deleting = Deleting(object);
   vmi.facts = hotplug::ReadInstance(object);
   return vmi;

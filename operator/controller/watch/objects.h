@@ -27,6 +27,8 @@ struct VirtualMachine {
   std::optional<std::string> mode;      // whorl.dev/mode as written, not yet judged
   std::optional<std::string> policy;    // whorl.dev/policy as written
   std::optional<std::string> baseline;  // whorl.dev/baseline as written
+  std::optional<std::string> approve;   // whorl.dev/approve and /reject as written: ids of proposals
+  std::optional<std::string> reject;
   // What an earlier run of ours left on the object; so that a restart writes nothing twice.
   std::optional<std::string> score;
   std::optional<std::string> state;
@@ -49,6 +51,9 @@ struct VirtualMachineInstance {
   bool migrated = false;   // it ended well: the target holds the guest
   std::int32_t vcpus = 0;  // 0 = not stated
   bool dedicated_cpus = false;
+  bool paused = false;  // by whomever
+  bool live_migratable = false;
+  bool migrating = false;
   bool deleting = false;
   hotplug::InstanceFacts facts = {};  // what the cluster loop must know
 };

@@ -101,6 +101,7 @@ Result<FingerprintObject> DecodeFingerprint(kube::JsonView object) {
   if (object.At({"status", "conditions"})) out.conditions = crd::ConditionsOf(object.ToJson());
   if (object.At({"status", "resize"})) out.resize = crd::ResizeStatusOf(object.ToJson());
   if (object.At({"status", "lastBaselineRequest"})) out.last_request = crd::LastBaselineRequestOf(object.ToJson());
+  if (object.At({"status", "remedy"})) out.remedy = crd::RemedyOf(object.ToJson());
   return out;
 }
 

@@ -135,6 +135,37 @@ TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
   EXPECT_EQ(wire.loans(0).recall_for_millis(), 250u);
 }
 
+TEST(ToWire, CarriesRestraintsAndKeepsTheOthersOffIsolatedCores) {
+  const std::string pods[] = {"a", "b"};
+  const auto pod_of = [&](VmHandle vm) { return &pods[static_cast<std::size_t>(vm)]; };
+  Plan plan;
+  plan.capacity = MilliCores{1500};
+  for (const int i : {0, 1}) {
+    CpuDirective directive;
+    directive.vm = VmHandle{static_cast<std::uint32_t>(i)};
+    directive.allocation = MilliCores{700};
+    plan.directives.push_back(directive);
+  }
+  Restraint restraint;
+  restraint.vm = VmHandle{1};
+  restraint.cores = 2;
+  restraint.network_bits_per_second = 1'000'000;
+  restraint.disk_bytes_per_second = 4096;
+  restraint.quarantine = true;
+  plan.restraints = {restraint};
+  const auto wire = ToWire(plan, {1, 1, Seconds{30}, 8}, pod_of);
+  EXPECT_EQ(wire.directives(0).cpus(), "0-5");
+  EXPECT_FALSE(wire.directives(0).has_network());
+  EXPECT_EQ(wire.directives(1).cpus(), "6-7");
+  EXPECT_EQ(wire.directives(1).network().out_bits_per_second(), 1'000'000u);
+  EXPECT_EQ(wire.directives(1).network().in_bits_per_second(), 1'000'000u);
+  EXPECT_TRUE(wire.directives(1).network().quarantine());
+  EXPECT_EQ(wire.directives(1).disk().write_bytes_per_second(), 4096u);
+  // Nothing would be left for the others, or nobody knows how many there are.
+  EXPECT_EQ(ToWire(plan, {1, 1, Seconds{30}, 2}, pod_of).directives(1).cpus(), "");
+  EXPECT_EQ(ToWire(plan, {1, 1, Seconds{30}, 0}, pod_of).directives(0).cpus(), "");
+}
+
 TEST(ToWire, KeepsTheLeaseWithinWhatAgentsTake) {
   const auto none = [](VmHandle) -> const std::string* { return nullptr; };
   EXPECT_EQ(ToWire({}, {1, 1, Seconds{0}}, none).lease_millis(), 1000u);

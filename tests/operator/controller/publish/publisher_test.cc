@@ -488,5 +488,114 @@ TEST(AlreadyDone, IsCertainWithAMarkAndAMinuteWithoutOne) {
   EXPECT_FALSE(done("reset", "reset", Seconds{61}));
 }
 
+VmReport OnTheLadder(const World& world, remedy::Rung rung, Seconds ttl = Seconds{300}) {
+  auto vm = Report("db-1", State::kDeviating, 97);
+  crd::RemedyView view;
+  view.rung = remedy::RungName(rung);
+  view.held = {{view.rung, world.clock.Now(), world.clock.Now() + ttl, "Runaway", 0, {}}};
+  view.history = {{world.clock.Now(), "RemedyTaken", view.rung, "why"}};
+  vm.remedy = view;
+  return vm;
+}
+
+constexpr const char* kPausePath = "virtualmachineinstances/pause default/db-1";
+constexpr const char* kUnpausePath = "virtualmachineinstances/unpause default/db-1";
+
+TEST(PublisherRemedy, APauseStandsInTheStatusBeforeItIsDoneAndEndsWithItsTime) {
+  World world;
+  world.Step();
+  world.Put(OnTheLadder(world, remedy::Rung::kPause));
+  world.writer.FailNext({Code::kUnavailable, "no API server"});
+  world.Step(Seconds{20});
+  EXPECT_TRUE(world.writer.Of("act", kPausePath).empty());
+  for (int i = 0; i < 30; ++i) world.Step(Seconds{1});
+  ASSERT_EQ(world.writer.Of("act", kPausePath).size(), 1u);
+  bool recorded = false;
+  for (const auto& write : world.writer.writes) {
+    if (write.path == kStatus && write.body["status"].contains("remedy")) recorded = true;
+    if (write.path == kPausePath) {
+      EXPECT_TRUE(recorded);
+    }
+  }
+  // Nobody reports the VM any more.
+  NodeReport gone;
+  gone.node = "node-1";
+  world.publisher.OnReport(gone, {});
+  for (int i = 0; i < 240; ++i) world.Step(Seconds{1});
+  EXPECT_TRUE(world.writer.Of("act", kUnpausePath).empty());
+  for (int i = 0; i < 60; ++i) world.Step(Seconds{1});
+  EXPECT_EQ(world.writer.Of("act", kUnpausePath).size(), 1u);
+}
+
+TEST(PublisherRemedy, ARestartedControllerEndsThePauseOfAVmThatWasOptedOutMeanwhile) {
+  World world;
+  auto stored = std::make_shared<FingerprintObject>();
+  stored->ns = "default";
+  stored->name = "db-1";
+  stored->uid = "bfp-uid";
+  stored->owner_uid = "db-1-uid";
+  stored->remedy = OnTheLadder(world, remedy::Rung::kPause, Seconds{3600}).remedy;
+  world.pass.rows.clear();
+  world.pass.fingerprints = {stored};
+  world.writer.FailNext({Code::kUnavailable, "no API server"});
+  world.Step();
+  EXPECT_TRUE(world.writer.Of("delete", "behaviorfingerprints default/db-1").empty());
+  for (int i = 0; i < 5; ++i) world.Step(Seconds{1});
+  EXPECT_EQ(world.writer.Of("act", kUnpausePath).size(), 1u);
+  EXPECT_EQ(world.writer.Of("delete", "behaviorfingerprints default/db-1").size(), 1u);
+  EXPECT_EQ(world.writer.writes[0].path, kUnpausePath);
+}
+
+TEST(PublisherRemedy, AMigrationIsAskedForOnce) {
+  World world;
+  world.Step();
+  world.Put(OnTheLadder(world, remedy::Rung::kMigrate, Seconds{3600}));
+  world.writer.FailNext({Code::kUnavailable, "no API server"});
+  for (int i = 0; i < 100; ++i) world.Step(Seconds{1});
+  std::vector<fake::FakeClusterWriter::Write> made;
+  for (const auto& write : world.writer.writes) {
+    if (write.verb == "create") made.push_back(write);
+  }
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0].body["kind"], "VirtualMachineInstanceMigration");
+  EXPECT_EQ(made[0].body["spec"]["vmiName"], "db-1");
+}
+
+TEST(PublisherRemedy, AnAnswerIsRemovedOnceItWasHeard) {
+  World world;
+  world.pass.rows[0].answer = RemedyAnswer{"cap-65", true};
+  world.Step();
+  EXPECT_TRUE(world.writer.Of("json-patch", kVm).empty());
+  auto vm = Report("db-1", State::kNormal, 5);
+  vm.heard = RemedyAnswer{"cap-65", true};
+  world.Put(vm);
+  for (int i = 0; i < 5; ++i) world.Step(Seconds{1});
+  const auto patches = world.writer.Of("json-patch", kVm);
+  ASSERT_EQ(patches.size(), 1u);
+  EXPECT_EQ(patches[0].body[1]["value"], "cap-65");
+  EXPECT_EQ(patches[0].body[2]["path"], "/metadata/annotations/whorl.dev~1approve");
+}
+
+TEST(PublisherRemedy, AStepIsAnEventAndTheLastActionAtOnce) {
+  World world;
+  world.Step();
+  Happening step;
+  step.subject = MakeRow("db-1", Mode::kEnforce).subject;
+  step.reason = crd::EventReason::kRemedyTaken;
+  step.note = "limited";
+  step.at = world.clock.Now();
+  step.rung = step.to = "cap";
+  step.from = "observe";
+  step.until = world.clock.Now() + Seconds{900};
+  world.Put(OnTheLadder(world, remedy::Rung::kCap), {step});
+  world.Step(Seconds{1});
+  ASSERT_FALSE(world.events.empty());
+  EXPECT_EQ(world.events.back().reason, "RemedyTaken");
+  const auto status = world.writer.Of("apply", kStatus).back().body["status"];
+  EXPECT_EQ(status["lastAction"]["to"], "cap");
+  EXPECT_EQ(status["remedy"]["rung"], "cap");
+  EXPECT_EQ(status["remedy"]["history"].size(), 1u);
+}
+
 }  // namespace
 }  // namespace whorl::controller
