@@ -123,6 +123,8 @@ remedy::LadderPolicy ReadRemediation(SpecReader& spec) {
   policy.raise_weight = static_cast<double>(spec.Number("remediation.raiseWeight.percent")) / 100.0;
   return policy;
 }
+// Memory has no soft kind: a balloon leaves a guest so much or it does not.
+constexpr std::pair<std::string_view, bool> kMemoryPartitions[] = {{"None", false}, {"Hard", true}};
 
 constexpr std::pair<std::string_view, HotplugMode> kHotplugModes[] = {
     {"Off", HotplugMode::kOff}, {"Recommend", HotplugMode::kRecommend}, {"Auto", HotplugMode::kAuto}};
@@ -193,6 +195,11 @@ Result<PartitionPolicy> ParsePartitionPolicy(const nlohmann::json& object) {
   policy.engine.cpu = ReadCpu(spec);
   policy.engine.remediation = ReadRemediation(spec);
   policy.hotplug = ReadHotplug(spec);
+  policy.engine.memory.partition = spec.Word("resources.memory.partition", kMemoryPartitions, false);
+  policy.engine.memory.floor_fraction = static_cast<double>(spec.Number("resources.memory.floorPercent")) / 100.0;
+  policy.engine.memory.margin = static_cast<double>(spec.Number("resources.memory.marginPercent")) / 100.0;
+  policy.memory_capacity_mib = spec.OptionalNumber("capacity.memoryMebibytes");
+  policy.memory_reserve_mib = spec.Number("reserve.memoryMebibytes");
   if (const auto capacity = spec.OptionalNumber("capacity.cpuMillicores")) policy.cpu_capacity = MilliCores{*capacity};
   policy.lease = Seconds{spec.Number("leaseSeconds")};
   if (const auto checked = Check(policy.engine); !checked) spec.Note("spec." + checked.error().message);

@@ -32,7 +32,9 @@ struct PartitionPolicy {
   std::string uid = {};
   std::int64_t generation = 0;
   Policy engine;
-  std::optional<MilliCores> cpu_capacity = {};  // upper bound per node; nullopt = none
+  std::optional<MilliCores> cpu_capacity = {};           // upper bound per node; nullopt = none
+  std::optional<std::int64_t> memory_capacity_mib = {};  // likewise
+  std::int64_t memory_reserve_mib = 0;
   Seconds lease{30};
   HotplugPolicy hotplug = {};
   std::vector<Condition> conditions = {};  // of its status, as stored
@@ -46,8 +48,9 @@ struct PolicyNumber {
   std::int64_t maximum;
   std::optional<std::int64_t> standard = {};  // taken when absent; nullopt = stays absent
 };
-inline constexpr std::array<PolicyNumber, 39> kPolicyNumbers{{
+inline constexpr std::array<PolicyNumber, 43> kPolicyNumbers{{
     {"capacity.cpuMillicores", 100, 1'000'000'000, std::nullopt},
+    {"capacity.memoryMebibytes", 16, 1'000'000'000, std::nullopt},
     {"falseEpisodesPerWeek", 1, 168, 1},
     {"hotplug.changesAtOncePerCluster", 1, 5, 2},
     {"hotplug.changesAtOncePerNode", 1, 2, 1},
@@ -70,6 +73,7 @@ inline constexpr std::array<PolicyNumber, 39> kPolicyNumbers{{
     {"remediation.raiseWeight.percent", 100, 1000, 150},
     {"remediation.raiseWeight.ttlSeconds", 10, 86'400, 1800},
     {"reserve.cpuMillicores", 0, 1'000'000'000, 0},
+    {"reserve.memoryMebibytes", 0, 1'000'000'000, 0},
     {"resources.cpu.bonusCreditSeconds", 1, 86'400, 600},
     {"resources.cpu.ceilingPercent", 100, 10'000, 400},
     {"resources.cpu.demandQuantilePercent", 50, 99, 95},
@@ -86,6 +90,8 @@ inline constexpr std::array<PolicyNumber, 39> kPolicyNumbers{{
     {"resources.cpu.recallUsePercent", 50, 100, 90},
     {"resources.cpu.stepMillicores", 10, 1'000'000'000, 1000},
     {"resources.cpu.weightPerVcpuMillicores", 1, 1'000'000, 100},
+    {"resources.memory.floorPercent", 0, 100, 50},
+    {"resources.memory.marginPercent", 0, 300, 25},
 }};
 
 // Reads a stored object. What the API server would have defaulted is defaulted

@@ -107,6 +107,10 @@ struct Assessment {
   std::optional<Bytes> memory_resident;  // of the launcher, last sample
   std::optional<Bytes> guest_usable;     // what the guest said it could do without, its page cache included
   std::int64_t cpu_credits = 0;          // millicore-milliseconds lent more than borrowed
+  // MiB; where memory is partitioned and the guest's balloon reports.
+  std::optional<std::int64_t> memory_need;      // used of late, with the policy's margin
+  std::int64_t memory_base = 0;                 // base share
+  std::optional<std::int64_t> memory_entitled;  // what the balloon shall leave it
   GuardNote guard;
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/engine/memory_pool.h"
 #include "core/engine/remedies.h"
 #include "core/engine/vm_state.h"
 #include "core/guard/guard.h"
@@ -46,6 +47,9 @@ const T* At(const std::vector<T>& windows, std::int32_t place) {
                                                                         : nullptr;
 }
 
+constexpr std::int64_t kMostMib = std::int64_t{1} << 30;
+constexpr double kBytesPerMib = 1048576;
+
 constexpr std::uint32_t Slot(VmHandle vm) { return static_cast<std::uint32_t>(vm); }
 
 // What changes only with the API server's view, and what the plan remembers.
@@ -54,6 +58,16 @@ struct Enrolment {
   std::optional<MilliCores> allocation;  // of the last plan
   guard::ReversalMeter meter;
 };
+
+// What a guest's balloon says of it.
+struct GuestMemory {
+  MemoryNeed need;
+  double needed = 0;          // bytes
+  std::int64_t seen_ms = -1;  // -1 = never
+};
+
+// A balloon whose statistics stopped says nothing; they come every 10 s at the most.
+constexpr Millis kGuestSilent{60'000};
 
 // A checkpoint ends with it when forecasts stand between the baseline and it.
 constexpr std::string_view kWithForecasts = "WHFC";
@@ -67,6 +81,8 @@ Status Check(const VmSpec& spec) {
   if (spec.cpu_request && spec.cpu_limit && *spec.cpu_limit < *spec.cpu_request) {
     return bad("CPU limit must not be below the request");
   }
+  if (spec.guest_mib < 0 || spec.guest_mib > kMostMib) return bad("guest memory must be from 0 to 2^30 MiB");
+  if (spec.guest_request_mib < 0) return bad("memory request must not be negative");
   if (auto policy = Check(spec.policy); !policy) return bad(policy.error().message);
   return {};
 }
@@ -118,6 +134,12 @@ struct Engine::State {
   Remedies remedies;
   std::vector<std::int64_t> weighed;  // allocations, with what the ladder adds to a weight
 
+  std::optional<std::int64_t> memory_capacity;  // MiB
+  bool any_memory = false;                      // some VM's policy partitions memory, or did
+  std::vector<GuestMemory> guests;              // by slot
+  std::vector<MemoryMember> memory_members;
+  MemoryPool memory_pool;
+
   bool Known(VmHandle vm) const { return Slot(vm) < position.size() && position[Slot(vm)] >= 0; }
   Assessment& Of(std::uint32_t slot) { return assessments[static_cast<std::size_t>(position[slot])]; }
   bool Blind(std::uint32_t slot, Time now) const { return ToUnixMillis(now) - fresh_ms[slot] > kBlindAfter.count(); }
@@ -136,6 +158,8 @@ struct Engine::State {
   void Prefetch(Portion portion) const;
   void Ingest(Time now, const Frame& frame);
   void TakeSample(Time now, std::uint32_t slot, const VmSample& sample, const Frame& frame);
+  void FollowGuestMemory(std::uint32_t slot, const FeatureVector& features, Time at);
+  void PlanMemory(Time now);
   void LookAhead(std::uint32_t slot, Time at, const FeatureVector& features);
   void Assess(std::uint32_t slot, const Baseline::Outcome& outcome, Time at, const FeatureVector& features);
   void FollowEpisode(VmState& vm, Assessment& a, Time at);
@@ -166,11 +190,13 @@ std::uint32_t Engine::State::TakeSlot() {
     free_slots.erase(free_slots.begin());
     vms[slot] = VmState{};
     vms.Memory(slot) = VmMemory{};
+    guests[slot] = GuestMemory{};
     return slot;
   }
   const auto slot = static_cast<std::uint32_t>(enrolments.size());
   vms.Grow();
   enrolments.emplace_back();
+  guests.emplace_back();
   fresh_ms.push_back(0);
   sampled_tick.push_back(0);
   position.push_back(-1);
@@ -187,6 +213,7 @@ void Engine::State::Adopt(std::uint32_t slot, const VmSpec& spec) {
   vm.mode = spec.mode;
   vm.pause = spec.policy.pause;
   vm.adaptive = spec.policy.adaptive_control;
+  any_memory |= spec.policy.memory.partition;
   const Millis interval = vm.baseline.learnt ? vm.baseline.interval() : Millis{1000};
   vm.threshold = ThresholdFor(spec.policy.false_episodes_per_week, interval);
   members_stale = true;
@@ -205,6 +232,11 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 void Engine::SetCpuCapacity(std::optional<MilliCores> capacity) {
   if (capacity && Count(*capacity) < 0) capacity.reset();
   state_->capacity = capacity;
+}
+
+void Engine::SetMemoryCapacity(std::optional<std::int64_t> mib) {
+  if (mib && (*mib < 0 || *mib > kMostMib)) mib.reset();
+  state_->memory_capacity = mib;
 }
 
 Result<VmHandle> Engine::Enrol(const VmSpec& spec) {
@@ -365,8 +397,18 @@ void Engine::State::TakeSample(Time now, std::uint32_t slot, const VmSample& sam
         vm.quantile);
   }
   LookAhead(slot, sample.sampled_at, features);
+  if (any_memory) FollowGuestMemory(slot, features, sample.sampled_at);
   Prefetch(Portion::kScores);
   Assess(slot, outcome, sample.sampled_at, features);
+}
+
+void Engine::State::FollowGuestMemory(std::uint32_t slot, const FeatureVector& features, Time at) {
+  if (!enrolments[slot].spec.policy.memory.partition) return;
+  const auto size = features.Get(Feature::kBalloonCurrent), usable = features.Get(Feature::kGuestMemoryUsable);
+  if (!size || !usable || *usable > *size) return;
+  GuestMemory& guest = guests[slot];
+  guest.needed = guest.need.Observe(static_cast<double>(*size - *usable), ToUnixMillis(at));
+  guest.seen_ms = ToUnixMillis(at);
 }
 
 void Engine::State::LookAhead(std::uint32_t slot, Time at, const FeatureVector& features) {
@@ -607,6 +649,7 @@ void Engine::State::ChooseMembers() {
       continue;
     }
     e.allocation.reset();
+    a.memory_entitled.reset();
     e.meter.Forget();
     if (e.spec.mode == Mode::kEnforce && e.spec.dedicated_cpus) {
       guard::Situation situation;
@@ -727,6 +770,7 @@ void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
   plan.made_at = now;
   plan.capacity = capacity.value_or(MilliCores{});
   plan.directives.clear();
+  plan.memory.clear();
   for (const Recall& recall : frame.recalls) ledger.Recall(recall.loan, now_ms);
   ChooseMembers();
   if (!capacity || enforced.empty()) {
@@ -744,6 +788,7 @@ void Engine::State::PlanCpu(Time now, const Frame& frame, Authority authority) {
   entitlements.Compute(members, bonus_credit, Count(*capacity), shares);
   ledger.Lend(members, shares, now_ms, authority == Authority::kFull);
   Direct(now);
+  PlanMemory(now);
   WriteLoans();
 }
 
@@ -842,6 +887,47 @@ void Engine::State::RaiseWeights() {
     weighed[k] += more;
     room -= more;
   }
+}
+
+// Those whose CPU is directed only: the agent takes directives by pod.
+void Engine::State::PlanMemory(Time now) {
+  plan.memory.clear();
+  if (!any_memory) return;
+  memory_members.clear();
+  for (const std::uint32_t slot : enforced) {
+    const Enrolment& e = enrolments[slot];
+    const MemoryPolicy& policy = e.spec.policy.memory;
+    Assessment& a = Of(slot);
+    a.memory_need.reset();
+    a.memory_entitled.reset();
+    if (!policy.partition || e.spec.guest_mib <= 0) continue;
+    const GuestMemory& guest = guests[slot];
+    const bool known = guest.seen_ms >= 0 && ToUnixMillis(now) - guest.seen_ms <= kGuestSilent.count();
+    if (known) {
+      a.memory_need = static_cast<std::int64_t>(std::ceil(guest.needed / kBytesPerMib * (1 + policy.margin)));
+    }
+    MemoryMember m;
+    m.id = e.spec.id;
+    m.vm = slot;
+    m.guest = e.spec.guest_mib;
+    m.request = std::min(e.spec.guest_request_mib, e.spec.guest_mib);
+    m.floor_fraction = policy.floor_fraction;
+    m.need = a.memory_need;
+    m.priority_class = e.spec.priority_class;
+    m.hold = e.spec.policy.pause == Pause::kHold || !e.allocation;
+    memory_members.push_back(m);
+  }
+  if (!memory_capacity || memory_members.empty()) return;
+  for (const MemoryShare& share : memory_pool.Divide(memory_members, *memory_capacity, ToUnixMillis(now))) {
+    Assessment& a = Of(share.vm);
+    a.memory_base = share.base;
+    a.memory_entitled = share.entitlement;
+    if (share.lends && enrolments[share.vm].allocation) {
+      plan.memory.push_back({VmHandle{share.vm}, std::max<std::int64_t>(share.entitlement, 1)});
+    }
+  }
+  std::sort(plan.memory.begin(), plan.memory.end(),
+            [](const MemoryDirective& a, const MemoryDirective& b) { return Slot(a.vm) < Slot(b.vm); });
 }
 
 void Engine::State::WriteLoans() {

@@ -35,9 +35,11 @@ struct VmSpec {
   bool dedicated_cpus = false;            // never partitioned
   std::int32_t priority_class = 0;        // of the pod; where floors do not fit, the lower give way first
   // What a rung of the remediation ladder must know before it is taken.
-  std::uint32_t node_cores = 0;  // of which some may be kept for one VM; 0: none may
-  bool can_migrate = false;      // KubeVirt calls it live-migratable, and it is not on its way
-  bool can_pause = false;        // it runs, and nobody but us has paused it
+  std::uint32_t node_cores = 0;        // of which some may be kept for one VM; 0: none may
+  bool can_migrate = false;            // KubeVirt calls it live-migratable, and it is not on its way
+  bool can_pause = false;              // it runs, and nobody but us has paused it
+  std::int64_t guest_mib = 0;          // what the guest has with its balloon empty; 0 = not known
+  std::int64_t guest_request_mib = 0;  // what of it was requested: never ballooned away
 };
 
 // How much the controller may do in this tick. kRenewOnly: past its leader
@@ -80,6 +82,8 @@ class Engine {
   // CPU that may be partitioned among VMs in enforce mode, after reserve and
   // everything not enrolled. nullopt: unknown, nothing is planned.
   void SetCpuCapacity(std::optional<MilliCores> capacity);
+  // MiB for the guests of VMs in enforce mode whose policy partitions memory.
+  void SetMemoryCapacity(std::optional<std::int64_t> mib);
 
   // kInvalid when the spec or its policy contradicts itself (vcpus <= 0, limit < request, empty or duplicate id,
   // Check).

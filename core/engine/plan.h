@@ -74,6 +74,12 @@ struct RemedyStep {
   remedy::Step step;
 };
 
+// What the balloon shall leave a guest until the lease ends; only VMs that lend.
+struct MemoryDirective {
+  VmHandle vm{};
+  std::int64_t guest_mib = 0;  // > 0, below what the guest has with its balloon empty
+};
+
 // The whole node's plan of one tick. Sum of allocations <= capacity, always.
 // `directives` holds only VMs in enforce mode; empty means: hold nothing.
 struct Plan {
@@ -81,6 +87,7 @@ struct Plan {
   Time made_at{};
   MilliCores capacity{};
   std::vector<CpuDirective> directives;
+  std::vector<MemoryDirective> memory;  // of VMs that are in `directives` too, by handle
   std::vector<Loan> loans;
   std::vector<ClosedLoan> closed;
   std::vector<Restraint> restraints;  // only VMs of which something is held

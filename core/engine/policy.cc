@@ -6,8 +6,9 @@
 namespace whorl {
 namespace {
 
-Status Refuse(std::string_view field, std::string_view must) {
-  return Fail(Code::kInvalid, "resources.cpu." + std::string(field) + " must be " + std::string(must));
+Status Refuse(std::string_view field, std::string_view must, std::string_view resource = "cpu") {
+  return Fail(Code::kInvalid,
+              "resources." + std::string(resource) + "." + std::string(field) + " must be " + std::string(must));
 }
 
 Status RefuseRemedy(std::string_view field, std::string_view must) {
@@ -66,6 +67,8 @@ Status Check(const Policy& policy) {
   if (cpu.recall_delay_ms_per_s < 1) return Refuse("recallDelayMillisPerSecond", "at least 1");
   if (cpu.recall_for < Millis{250}) return Refuse("recallForMillis", "at least 250, one look of the agent");
   if (cpu.flapping < 1) return Refuse("flappingReversals", "at least 1");
+  if (!within(policy.memory.floor_fraction, 0, 1)) return Refuse("floorPercent", "from 0 to 100", "memory");
+  if (!within(policy.memory.margin, 0, 100)) return Refuse("marginPercent", "at least 0", "memory");
   return Check(policy.remediation);
 }
 

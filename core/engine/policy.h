@@ -41,6 +41,13 @@ struct CpuPolicy {
   int flapping = 8;  // reversals a minute from which an allocation no longer rises
 };
 
+// Memory is lent by balloons, and only where it is asked for.
+struct MemoryPolicy {
+  bool partition = false;       // false: nobody's balloon is touched
+  double floor_fraction = 0.5;  // of base share, 0..1; never below requests
+  double margin = 0.25;         // on what the guest uses
+};
+
 struct Policy {
   Mode max_mode = Mode::kObserve;
   Pause pause = Pause::kNone;
@@ -51,6 +58,7 @@ struct Policy {
   MilliCores reserve{0};                 // kept out of the partition, per node
   CpuPolicy cpu;
   remedy::LadderPolicy remediation;
+  MemoryPolicy memory;
 };
 
 // What contradicts itself or is no number is refused: kInvalid, with the name

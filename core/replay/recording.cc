@@ -37,6 +37,7 @@ enum Kind : std::uint8_t {
   kRemedyAnswer,
   kRemedyRestore,
   kRemedyUndone,
+  kMemoryCapacity,
 };
 
 std::uint32_t CheckOf(std::uint8_t kind, std::string_view body) {
@@ -52,6 +53,7 @@ struct SpecValues {
   std::optional<MilliCores> cpu_request, cpu_limit;
   std::int32_t vcpus = 1;
   std::uint32_t cpu_shares_found = 2;
+  std::int64_t guest_mib = 0, guest_request_mib = 0;
   std::int32_t priority_class = 0;
   Mode mode = Mode::kObserve;
   bool dedicated_cpus = false;
@@ -143,8 +145,8 @@ class Reader {
 
 void WriteSpec(Writer& write, const VmSpec& spec) {
   write.Text(spec.id)(SpecValues{spec.policy, spec.cpu_request, spec.cpu_limit, spec.vcpus, spec.cpu_shares_found,
-                                 spec.priority_class, spec.mode, spec.dedicated_cpus, spec.can_migrate, spec.can_pause,
-                                 spec.node_cores});
+                                 spec.guest_mib, spec.guest_request_mib, spec.priority_class, spec.mode,
+                                 spec.dedicated_cpus, spec.can_migrate, spec.can_pause, spec.node_cores});
 }
 void ReadSpec(Reader& read, VmSpec& spec) {
   SpecValues v;
@@ -154,6 +156,8 @@ void ReadSpec(Reader& read, VmSpec& spec) {
   spec.cpu_limit = v.cpu_limit;
   spec.vcpus = v.vcpus;
   spec.cpu_shares_found = v.cpu_shares_found;
+  spec.guest_mib = v.guest_mib;
+  spec.guest_request_mib = v.guest_request_mib;
   spec.priority_class = v.priority_class;
   spec.mode = v.mode;
   spec.dedicated_cpus = v.dedicated_cpus;
@@ -192,6 +196,10 @@ void AddTo(Digest& digest, const Plan& plan) {
     digest.Add(Count(d.allocation));
     digest.Add(d.quota ? Count(*d.quota) : std::int64_t{-1});
     digest.Add(std::uint64_t{d.shares});
+  }
+  for (const MemoryDirective& d : plan.memory) {
+    digest.Add(std::uint64_t{static_cast<std::uint32_t>(d.vm)});
+    digest.Add(d.guest_mib);
   }
   const auto add = [&digest](const Loan& loan) {
     digest.Add(loan.id);
@@ -271,6 +279,7 @@ void Recorder::Put(std::uint8_t kind, std::string_view body) {
 }
 
 void Recorder::Capacity(const std::optional<MilliCores>& capacity) { Put(kCapacity, Writer()(capacity).out()); }
+void Recorder::MemoryCapacity(const std::optional<std::int64_t>& mib) { Put(kMemoryCapacity, Writer()(mib).out()); }
 void Recorder::Enrol(const VmSpec& spec) {
   Writer write;
   WriteSpec(write, spec);
@@ -313,6 +322,12 @@ void RecordedEngine::SetCpuCapacity(std::optional<MilliCores> capacity) {
   told_capacity_ = true;
   capacity_ = capacity;
   engine_.SetCpuCapacity(capacity);
+}
+void RecordedEngine::SetMemoryCapacity(std::optional<std::int64_t> mib) {
+  if (recorder_ && !(told_memory_ && memory_ == mib)) recorder_->MemoryCapacity(mib);
+  told_memory_ = true;
+  memory_ = mib;
+  engine_.SetMemoryCapacity(mib);
 }
 Result<VmHandle> RecordedEngine::Enrol(const VmSpec& spec) {
   if (recorder_) recorder_->Enrol(spec);
@@ -393,6 +408,12 @@ class Player {
         if (!read(capacity).whole()) return false;
         engine_.SetCpuCapacity(capacity);
         if (told_.capacity) told_.capacity(capacity);
+        return true;
+      }
+      case kMemoryCapacity: {
+        std::optional<std::int64_t> mib;
+        if (!read(mib).whole()) return false;
+        engine_.SetMemoryCapacity(mib);
         return true;
       }
       case kEnrol: {

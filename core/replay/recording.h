@@ -31,6 +31,7 @@ class Recorder {
   explicit Recorder(Sink sink);
 
   void Capacity(const std::optional<MilliCores>& capacity);
+  void MemoryCapacity(const std::optional<std::int64_t>& mib);
   void Enrol(const VmSpec& spec);
   void Update(VmHandle vm, const VmSpec& spec);
   void Withdraw(VmHandle vm);
@@ -59,6 +60,7 @@ class RecordedEngine {
   void RecordTo(Recorder* recorder) { recorder_ = recorder; }
 
   void SetCpuCapacity(std::optional<MilliCores> capacity);
+  void SetMemoryCapacity(std::optional<std::int64_t> mib);
   Result<VmHandle> Enrol(const VmSpec& spec);
   Status Update(VmHandle vm, const VmSpec& spec);
   void Withdraw(VmHandle vm);
@@ -82,6 +84,8 @@ class RecordedEngine {
   Recorder* recorder_ = nullptr;
   std::optional<MilliCores> capacity_;
   bool told_capacity_ = false;
+  std::optional<std::int64_t> memory_;
+  bool told_memory_ = false;
 };
 
 struct Replayed {

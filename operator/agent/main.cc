@@ -10,10 +10,14 @@
 #include <iostream>
 #include <optional>
 
+#include "operator/agent/act/domain_hands.h"
+#include "operator/agent/act/domain_knobs.h"
+#include "operator/agent/act/node_knobs.h"
 #include "operator/agent/agent.h"
 #include "operator/agent/feature_page.h"
 #include "operator/agent/journal/agent_lock.h"
 #include "operator/agent/probe.h"
+#include "operator/agent/sense/launcher_libvirt.h"
 #include "operator/agent/service.h"
 #include "operator/agent/system_clock.h"
 
@@ -90,6 +94,8 @@ int Serve(const Flags& flags) {
 
   const SystemClock clock;
   CgroupFiles tree;
+  TapShaper taps(flags.node.proc_root);
+  NodeKnobs knobs(tree, taps, layout->version() == CgroupVersion::kV2);
   const VmFinder finder(flags.node.proc_root, *layout);
   std::string trouble;
   auto epochs = EpochFile::Open(flags.node.state_dir, trouble);
@@ -102,7 +108,19 @@ int Serve(const Flags& flags) {
   holding.node_millicores = static_cast<std::int64_t>(cpus) * 1000;
   holding.most_pods = cpus * kPodsPerCpu;
   holding.say = [](const std::string& line) { spdlog::info("{}", line); };
-  Holder holder(holding, tree, *journal, finder, epochs, clock);
+  // Before other threads: it readies libvirt's library.
+  DomainKnobs domain_knobs({.proc_root = flags.node.proc_root});
+  auto domain_journal = Journal::Open(flags.node.state_dir + "/domains");
+  if (!domain_journal) return Stop(domain_journal.error().In("journal of domains"));
+  DomainHands hands({flags.node.cgroup_root, {}, holding.say},
+                    {domain_knobs, [&domain_knobs](const std::string& dir) { return domain_knobs.Disks(dir); },
+                     [&domain_knobs](const std::string& dir) { return domain_knobs.MemoryStats(dir); }},
+                    std::move(*domain_journal), clock);
+  holding.has_domain = [root = flags.node.proc_root](const VmPlace& place) {
+    return FindLibvirtSocket(root, place.pid).has_value();
+  };
+  Holder holder(holding, knobs, knobs, *journal, finder, epochs, clock, &hands);
+  for (const auto& line : hands.RevertJournal()) spdlog::warn("{}", line);
   for (const auto& line : holder.RevertJournal()) spdlog::warn("{}", line);
 
   std::unique_ptr<SyscallSource> source;
@@ -127,6 +145,7 @@ int Serve(const Flags& flags) {
   // Loading BPF parsed the kernel's BTF; give that memory back before settling.
   ::malloc_trim(0);
 
+  DomainThread domain_thread(hands);
   std::optional<Loops> loops;
   loops.emplace(sampler, holder, recall, board, clock);
 
@@ -145,6 +164,7 @@ int Serve(const Flags& flags) {
   Service::Hooks hooks;
   auto known = flags.node;
   known.syscalls = no_syscalls;
+  known.domains = &domain_knobs;
   hooks.capabilities = [known] { return Probe(known).capabilities; };
   hooks.set_interval = [&loops](Millis interval) { loops->set_interval(interval); };
   std::unique_ptr<CheckpointStore> checkpoints;
@@ -179,6 +199,8 @@ int Serve(const Flags& flags) {
   metrics->reset();
   loops.reset();
   for (const auto& line : holder.RestoreAll()) spdlog::info("{}", line);
+  domain_thread.Stop();
+  for (const auto& line : hands.RestoreAll()) spdlog::info("{}", line);
   return 0;
 }
 

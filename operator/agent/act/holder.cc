@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint32_t kShortestLease = 1000;
 constexpr std::uint32_t kLongestLease = 300000;
 constexpr std::size_t kMostNotes = 256;
+constexpr std::uint64_t kLeastGuestKib = 16 << 10;
 constexpr std::size_t kMostRecalled = 1024;
 
 std::string Milli(std::int64_t millicores) { return std::to_string(millicores) + "m"; }
@@ -36,14 +37,16 @@ api::CpuKnobs ToKnobs(const CpuValues& values) {
   return knobs;
 }
 
-Holder::Holder(Options options, KnobTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
-               const Clock& clock)
+Holder::Holder(Options options, KnobTree& tree, const PodParts& parts, const Journal& journal,
+               const VmDirectory& directory, EpochFile& epochs, const Clock& clock, DomainHands* domains)
     : options_(std::move(options)),
       tree_(tree),
+      parts_(parts),
       journal_(journal),
       directory_(directory),
       epochs_(epochs),
       clock_(clock),
+      domains_(domains),
       files_(options_.version),
       writer_(tree, journal, options_.cgroup_root) {}
 
@@ -316,8 +319,13 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
     target.allocation = directive.allocation_millicores();
     if (directive.has_shares()) target.shares = directive.shares();
     if (directive.has_quota_millicores()) target.quota_millicores = directive.quota_millicores();
+    const auto& pod = *target.pod;
+    DirectedPod directed{pod.place->dirs.pod_cpu, &pod.spec, pod.found, pod.entry ? &*pod.entry : nullptr};
+    directed.has_domain = domains_ != nullptr && options_.has_domain(*pod.place);
+    target.more = KnobsOf(directive, directed, parts_, tree_, options_.version, outcome);
+    WishOf(directive, directed.has_domain, target, outcome);
     target.outcome = &outcome;
-    targets.push_back(target);
+    targets.push_back(std::move(target));
   }
 
   // A plan made before its maker heard of a recall would lend again what was
@@ -358,7 +366,9 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
     const auto difference = change(a) - change(b);
     return difference != 0 ? difference < 0 : a.pod->spec.pod_uid() < b.pod->spec.pod_uid();
   });
-  for (const auto& target : targets) static_cast<void>(Bring(target, expires, capacity_));  // says so in its outcome
+  for (const auto& target : targets) {
+    if (Bring(target, expires, capacity_)) Ask(target, expires, *target.outcome);  // else its outcome says why
+  }
   loans_ = std::move(loans);
   loans_version_++;
   receipt.set_in_force_unix_millis(ToUnixMillis(clock_.Now()));
@@ -388,10 +398,17 @@ Status Holder::Bring(const Target& target, Millis expires, std::int64_t capacity
   std::vector<std::string> released;
   if (!target.shares && pod.shares) released.push_back(files_.shares_file());
   if (!target.quota_millicores && pod.quota_millicores) released.push_back(files_.quota_file());
+  for (const auto& knob : pod.more) {
+    if (std::none_of(target.more.begin(), target.more.end(), [&](const auto& k) { return k.file == knob.file; })) {
+      released.push_back(knob.file);
+    }
+  }
   if (!released.empty()) {
     if (auto done = writer_.Release(entry, released); !done) return fail("WriteFailed", done.error().message);
     if (!target.shares) pod.shares.reset();
     if (!target.quota_millicores) pod.quota_millicores.reset();
+    std::erase_if(pod.more,
+                  [&](const auto& k) { return std::find(released.begin(), released.end(), k.file) != released.end(); });
     pod.entry = entry;
   }
 
@@ -402,7 +419,7 @@ Status Holder::Bring(const Target& target, Millis expires, std::int64_t capacity
     wanted.push_back({files_.quota_file(), files_.QuotaText(QuotaMicros(*target.quota_millicores, period), period)});
   }
   std::optional<ForeignChange> foreign;
-  const auto held = writer_.Hold(entry, wanted, foreign);
+  const auto held = Hold(pod, entry, wanted, target, foreign, outcome);
   if (foreign) {
     ForgetHeld(pod);
     pod.foreign = foreign;
@@ -451,8 +468,99 @@ Status Holder::Bring(const Target& target, Millis expires, std::int64_t capacity
   return {};
 }
 
+// All knobs in one go; where that fails, CPU first and then the others one by
+// one, so that one that cannot be set keeps nothing else from being set.
+Status Holder::Hold(Pod& pod, JournalEntry& entry, const std::vector<WantedKnob>& cpu, const Target& target,
+                    std::optional<ForeignChange>& foreign, api::Outcome& outcome) {
+  pod.more.clear();
+  const auto tell = [&](const WantedKnob& want, const Status& held) {
+    auto& told = *outcome.add_knobs();
+    told.set_knob(want.file);
+    const auto knob =
+        std::find_if(entry.knobs.begin(), entry.knobs.end(), [&](const auto& k) { return k.file == want.file; });
+    if (knob != entry.knobs.end()) told.set_found(knob->found);
+    if (held) {
+      told.set_read_back(want.text);
+      pod.more.push_back(want);
+      return;
+    }
+    counters_.write_errors++;
+    told.set_refusal_reason(held.error().code == Code::kRefused ? "ReadBackDiffers" : "WriteFailed");
+    told.set_refusal_message(held.error().message);
+  };
+  // A burst never exceeds its quota: one that shrinks goes first.
+  std::vector<WantedKnob> all;
+  const auto shrinks = [&](const WantedKnob& want) {
+    const auto held =
+        std::find_if(entry.knobs.begin(), entry.knobs.end(), [&](const auto& k) { return k.file == want.file; });
+    return want.file.find("burst") != std::string::npos && held != entry.knobs.end() &&
+           (held->wrote.size() > want.text.size() ||
+            (held->wrote.size() == want.text.size() && held->wrote > want.text));
+  };
+  std::copy_if(target.more.begin(), target.more.end(), std::back_inserter(all), shrinks);
+  all.insert(all.end(), cpu.begin(), cpu.end());
+  std::copy_if(target.more.begin(), target.more.end(), std::back_inserter(all),
+               [&](const WantedKnob& want) { return !shrinks(want); });
+  auto held = writer_.Hold(entry, all, foreign);
+  if (held) {
+    for (const auto& want : target.more) tell(want, held);
+  }
+  if (held || foreign || target.more.empty() || held.error().code == Code::kGone) return held;
+  held = writer_.Hold(entry, cpu, foreign);
+  if (!held) return held;
+  for (const auto& want : target.more) {
+    const auto one = writer_.Hold(entry, {want}, foreign);
+    if (foreign) return one;
+    tell(want, one);
+  }
+  return {};
+}
+
+// What is libvirt's to set; what cannot be had is refused now.
+void Holder::WishOf(const api::Directive& directive, bool has_domain, Target& target, api::Outcome& outcome) {
+  const auto refuse = [&](const std::string& knob, std::string_view reason, const std::string& why) {
+    auto& refused = *outcome.add_knobs();
+    refused.set_knob(knob);
+    refused.set_refusal_reason(std::string(reason));
+    refused.set_refusal_message(why);
+  };
+  if (directive.memory().has_guest_bytes()) {
+    const auto kib = directive.memory().guest_bytes() >> 10;
+    const auto request = target.pod->spec.guest_request_bytes();
+    if (!has_domain) {
+      refuse("balloon", "Unavailable", "the pod has no libvirt that can be asked; whorl-agent probe says why");
+    } else if (kib < kLeastGuestKib) {
+      refuse("balloon", "InvalidValue", std::to_string(kib) + " KiB is no size of a guest");
+    } else if (directive.memory().guest_bytes() < request) {
+      refuse(
+          "balloon", "BelowRequest",
+          std::to_string(kib) + " KiB is below the " + std::to_string(request >> 10) + " KiB requested for the guest");
+    } else {
+      target.domain.guest_kib = kib & ~std::uint64_t{3};  // whole pages
+    }
+  }
+  if (!directive.has_disk() || !has_domain) return;
+  const auto& disk = directive.disk();
+  DiskLimits limits;
+  if (disk.has_read_bytes_per_second()) limits.read_bytes = disk.read_bytes_per_second();
+  if (disk.has_write_bytes_per_second()) limits.write_bytes = disk.write_bytes_per_second();
+  if (disk.has_read_operations_per_second()) limits.read_iops = disk.read_operations_per_second();
+  if (disk.has_write_operations_per_second()) limits.write_iops = disk.write_operations_per_second();
+  if (limits.read_bytes || limits.write_bytes || limits.read_iops || limits.write_iops) target.domain.disks = limits;
+}
+
+void Holder::Ask(const Target& target, Millis expires, api::Outcome& outcome) {
+  if (domains_ == nullptr) return;
+  const auto& pod = *target.pod;
+  if (!target.domain.any()) return domains_->Drop(pod.spec.pod_uid());
+  domains_->Want(pod.spec.pod_uid(), options_.cgroup_root + "/" + pod.entry->dir, pod.inode, target.domain, expires);
+  domains_->Tell(pod.spec.pod_uid(), outcome);
+}
+
 void Holder::ForgetHeld(Pod& pod) {
   pod.entry.reset();
+  if (domains_ != nullptr) domains_->Drop(pod.spec.pod_uid());
+  pod.more.clear();
   pod.allocation = 0;
   pod.shares.reset();
   pod.quota_millicores.reset();
@@ -466,6 +574,7 @@ void Holder::ForgetHeld(Pod& pod) {
 
 void Holder::GiveBack(Pod& pod, std::string_view why) {
   if (!pod.entry) return;
+  if (domains_ != nullptr) domains_->Drop(pod.spec.pod_uid());
   counters_.restores++;
   const auto outcomes = writer_.Restore(*pod.entry);
   std::string line = "pod " + pod.spec.pod_uid() + " given back, " + std::string(why);
@@ -497,7 +606,13 @@ void Holder::Recall(std::uint64_t id, Millis met, const std::string& why) {
       ForgetHeld(pod->second);
       return Moved::kNotHeld;
     }
-    Target target{&pod->second, pod->second.allocation + by, pod->second.shares, pod->second.quota_millicores, nullptr};
+    Target target{&pod->second,
+                  pod->second.allocation + by,
+                  pod->second.shares,
+                  pod->second.quota_millicores,
+                  pod->second.more,
+                  {},
+                  nullptr};
     if (target.allocation <= 0) return Moved::kFailed;
     if (target.shares) target.shares = Scale(*target.shares, pod->second.allocation, target.allocation);
     if (target.quota_millicores) *target.quota_millicores += by;

@@ -12,6 +12,8 @@
 
 #include "core/base/clock.h"
 #include "operator/agent/act/cpu_files.h"
+#include "operator/agent/act/directive_knobs.h"
+#include "operator/agent/act/domain_hands.h"
 #include "operator/agent/act/epoch_file.h"
 #include "operator/agent/act/limit_writer.h"
 #include "operator/agent/sense/finder.h"
@@ -41,11 +43,14 @@ class Holder {
     CgroupVersion version = CgroupVersion::kV1;
     std::int64_t node_millicores = 0;
     std::uint32_t most_pods = 64;
+    // Whether a pod's libvirt can be asked: its disks are then limited there, else
+    // by the node's io controller.
+    std::function<bool(const VmPlace&)> has_domain = [](const VmPlace&) { return false; };
     // Told what an administrator wants to read in the log, one sentence each.
     std::function<void(const std::string&)> say = [](const std::string&) {};
   };
-  Holder(Options options, KnobTree& tree, const Journal& journal, const VmDirectory& directory, EpochFile& epochs,
-         const Clock& clock);
+  Holder(Options options, KnobTree& tree, const PodParts& parts, const Journal& journal, const VmDirectory& directory,
+         EpochFile& epochs, const Clock& clock, DomainHands* domains = nullptr);
 
   // Puts back what an earlier agent left. Returns one sentence per thing done.
   std::vector<std::string> RevertJournal();
@@ -92,6 +97,7 @@ class Holder {
     std::int64_t allocation = 0;          // held now, 0 when not
     std::optional<std::uint32_t> shares;  // held now
     std::optional<std::int64_t> quota_millicores;
+    std::vector<WantedKnob> more;  // held now, beyond those two
     std::optional<ForeignChange> foreign;
   };
   struct Target {
@@ -99,6 +105,8 @@ class Holder {
     std::int64_t allocation = 0;
     std::optional<std::uint32_t> shares;
     std::optional<std::int64_t> quota_millicores;
+    std::vector<WantedKnob> more;
+    DomainWish domain;
     api::Outcome* outcome = nullptr;
   };
   struct Note {
@@ -112,7 +120,11 @@ class Holder {
                                                                 std::string_view controller) const;
   bool RefuseDirective(const api::Directive& directive, Pod*& pod, api::Outcome& outcome);
   bool Locate(Pod& pod, std::string& why);
+  Status Hold(Pod& pod, JournalEntry& entry, const std::vector<WantedKnob>& cpu, const Target& target,
+              std::optional<ForeignChange>& foreign, api::Outcome& outcome);
   Status Bring(const Target& target, Millis expires, std::int64_t capacity);
+  static void WishOf(const api::Directive& directive, bool has_domain, Target& target, api::Outcome& outcome);
+  void Ask(const Target& target, Millis expires, api::Outcome& outcome);
   void GiveBack(Pod& pod, std::string_view why);
   void ForgetHeld(Pod& pod);
   std::int64_t HeldSum() const;
@@ -121,10 +133,12 @@ class Holder {
 
   const Options options_;
   KnobTree& tree_;
+  const PodParts& parts_;
   const Journal& journal_;
   const VmDirectory& directory_;
   EpochFile& epochs_;
   const Clock& clock_;
+  DomainHands* const domains_;  // null: balloons and disks of domains are not to be had
   const CpuFiles files_;
 
   mutable std::mutex mu_;

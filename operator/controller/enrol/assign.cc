@@ -24,6 +24,8 @@ bool SamePolicy(const crd::PartitionPolicy& a, const crd::PartitionPolicy& b) {
 
 bool SameOrders(const NodeAssignment& a, const NodeAssignment& b) {
   return a.node == b.node && a.agent_pod == b.agent_pod && a.agent_ip == b.agent_ip && a.allocatable == b.allocatable &&
+         a.allocatable_memory == b.allocatable_memory && a.memory_cap == b.memory_cap &&
+         a.memory_reserve == b.memory_reserve && a.other_memory == b.other_memory &&
          a.other_requests == b.other_requests && a.reserve == b.reserve && a.cap == b.cap && a.lease == b.lease &&
          std::equal(a.vms.begin(), a.vms.end(), b.vms.begin(), b.vms.end(),
                     [](const Resolution& x, const Resolution& y) {
@@ -59,18 +61,32 @@ std::map<std::string, NodeAssignment> Assign(const ClusterView& view, const std:
     if (policy.cpu_capacity) {
       row.cap = MilliCores{std::min(Count(row.cap.value_or(*policy.cpu_capacity)), Count(*policy.cpu_capacity))};
     }
+    row.memory_reserve = std::max(row.memory_reserve, policy.memory_reserve_mib << 20);
+    if (policy.memory_capacity_mib) {
+      row.memory_cap =
+          std::min(row.memory_cap.value_or(*policy.memory_capacity_mib << 20), *policy.memory_capacity_mib << 20);
+    }
     row.vms.push_back(resolution);
     if (resolution.mode.mode == Mode::kEnforce && !resolution.enrolment->dedicated_cpus) {
       partitioned.insert(resolution.enrolment->pod_uid);
+      // Guests whose memory is not divided keep all of theirs.
+      const auto& e = *resolution.enrolment;
+      const bool divided = policy.engine.memory.partition && e.guest_bytes > 0;
+      row.other_memory +=
+          divided ? std::max<std::int64_t>(e.memory_request - e.guest_request_bytes, 0) : e.memory_request;
     }
   }
   for (const auto& pod : view.pods) {
     const auto row = nodes.find(pod->node);
     if (row == nodes.end() || Finished(*pod) || partitioned.contains(pod->uid)) continue;
+    row->second.other_memory += pod->memory_request;
     row->second.other_requests = row->second.other_requests + pod->cpu_request.value_or(MilliCores{0});
   }
   for (const auto& node : view.nodes) {
-    if (const auto row = nodes.find(node->name); row != nodes.end()) row->second.allocatable = node->allocatable;
+    if (const auto row = nodes.find(node->name); row != nodes.end()) {
+      row->second.allocatable = node->allocatable;
+      row->second.allocatable_memory = node->allocatable_memory;
+    }
   }
   for (auto& [name, row] : nodes) row.node = name;
   return nodes;

@@ -16,6 +16,9 @@ struct NodeAssignment {
   std::string agent_pod;  // namespace/name; empty when no agent runs there
   std::string agent_ip;
   std::optional<MilliCores> allocatable;
+  // Bytes; of memory, the same as for CPU below. Launchers' overhead counts as others'.
+  std::optional<std::int64_t> allocatable_memory, memory_cap;
+  std::int64_t memory_reserve = 0, other_memory = 0;
   MilliCores other_requests{0};   // of every pod that is not in enforce mode
   MilliCores reserve{0};          // the largest any policy on this node asks for
   std::optional<MilliCores> cap;  // the smallest any policy on this node sets

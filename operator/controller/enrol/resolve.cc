@@ -89,6 +89,9 @@ class Resolver {
     // one's limit: what is asked for must never be undercut.
     if (e.limit && e.request && Count(*e.limit) < Count(*e.request)) e.limit = e.request;
     e.dedicated_cpus = vmi->dedicated_cpus;
+    e.guest_bytes = vmi->guest_bytes;
+    e.guest_request_bytes = vmi->guest_request_bytes;
+    e.memory_request = pod->memory_request;
     e.priority_class = pod->priority;
     e.running = vmi->phase == "Running";
     e.paused = vmi->paused;

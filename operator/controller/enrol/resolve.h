@@ -46,7 +46,10 @@ struct Enrolment {
   std::optional<MilliCores> request;
   std::optional<MilliCores> limit;
   bool dedicated_cpus = false;
-  std::int32_t priority_class = 0;  // of the pod; where floors do not fit, the lower give way first
+  std::int64_t guest_bytes = 0;          // with its balloon empty; 0 = not stated
+  std::int64_t guest_request_bytes = 0;  // what of it is requested
+  std::int64_t memory_request = 0;       // of the pod
+  std::int32_t priority_class = 0;       // of the pod; where floors do not fit, the lower give way first
   // Of the instance, which has the name of its VM.
   bool running = false;
   bool paused = false;  // by whomever

@@ -40,4 +40,11 @@ CapacityBook CpuCapacity(const CapacityFacts& facts) {
   return book;
 }
 
+std::optional<std::int64_t> MemoryCapacityMib(std::optional<std::int64_t> allocatable, std::int64_t reserve,
+                                              std::int64_t others, std::optional<std::int64_t> cap) {
+  if (!allocatable) return std::nullopt;
+  const auto rest = std::max<std::int64_t>(*allocatable - reserve - others, 0);
+  return (cap ? std::min(rest, *cap) : rest) >> 20;
+}
+
 }  // namespace whorl::controller

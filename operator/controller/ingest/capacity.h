@@ -43,4 +43,10 @@ struct CapacityBook {
 // so that its noise does not move every VM's share each second. Pure.
 CapacityBook CpuCapacity(const CapacityFacts& facts);
 
+// MiB of a node's memory for the guests whose memory is divided: allocatable -
+// reserve - requests of everything else, and no more than the cap. nullopt: the
+// node's size is not known. All in bytes, >= 0. Pure.
+std::optional<std::int64_t> MemoryCapacityMib(std::optional<std::int64_t> allocatable, std::int64_t reserve,
+                                              std::int64_t others, std::optional<std::int64_t> cap);
+
 }  // namespace whorl::controller

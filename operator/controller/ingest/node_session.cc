@@ -92,6 +92,8 @@ api::EnrolRequest NodeSession::ToEnrol(const NodeAssignment& assignment, std::ui
     pod->set_mode(MayBeHeld(row) ? api::MODE_ENFORCE : api::MODE_OBSERVE);
     if (row.enrolment->request) pod->set_cpu_request_millicores(Count(*row.enrolment->request));
     if (row.enrolment->limit) pod->set_cpu_limit_millicores(Count(*row.enrolment->limit));
+    pod->set_memory_request_bytes(static_cast<std::uint64_t>(row.enrolment->memory_request));
+    pod->set_guest_request_bytes(static_cast<std::uint64_t>(row.enrolment->guest_request_bytes));
   }
   return request;
 }
@@ -114,6 +116,8 @@ VmSpec NodeSession::SpecOf(const Vm& vm) const {
       assignment_ && std::any_of(assignment_->vms.begin(), assignment_->vms.end(),
                                  [](const auto& row) { return row.enrolment && row.enrolment->dedicated_cpus; });
   if (!dedicated) spec.node_cores = cores_;
+  spec.guest_mib = e.guest_bytes >> 20;
+  spec.guest_request_mib = e.guest_request_bytes >> 20;
   if (vm.found.has_shares()) spec.cpu_shares_found = vm.found.shares();
   return spec;
 }
@@ -375,6 +379,9 @@ void NodeSession::SetCapacity(const api::Frame& frame) {
   facts.other_use_p95 = other_use_.P95();
   const auto book = CpuCapacity(facts);
   engine_.SetCpuCapacity(book.capacity);
+  report_.memory_capacity_mib = MemoryCapacityMib(assignment_->allocatable_memory, assignment_->memory_reserve,
+                                                  assignment_->other_memory, assignment_->memory_cap);
+  engine_.SetMemoryCapacity(report_.memory_capacity_mib);
   report_.allocatable = assignment_->allocatable;
   report_.reserved = assignment_->reserve;
   report_.others = book.others;

@@ -87,8 +87,9 @@ struct NodeReport {
   MilliCores reserved{0};
   MilliCores others{0};
   std::optional<MilliCores> capacity;
-  std::string floors_trouble;  // which VMs' floors were lowered and what to do; empty: all fit
-  std::vector<VmReport> vms;   // ordered by subject
+  std::optional<std::int64_t> memory_capacity_mib;  // for guests whose memory is divided
+  std::string floors_trouble;                       // which VMs' floors were lowered and what to do; empty: all fit
+  std::vector<VmReport> vms;                        // ordered by subject
   std::vector<LoanReport> loans;
   std::vector<crd::ClosedLoan> closed;  // the latest first, at most crd::kMostClosedLoans
 };

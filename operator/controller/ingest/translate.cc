@@ -115,6 +115,11 @@ api::Plan ToWire(const Plan& plan, const PlanHead& head, const PodOf& pod_of) {
     to->set_allocation_millicores(Count(directive.allocation));
     if (directive.shares > 0) to->set_shares(directive.shares);
     if (directive.quota) to->set_quota_millicores(Count(*directive.quota));
+    const auto memory = std::find_if(plan.memory.begin(), plan.memory.end(),
+                                     [&](const MemoryDirective& m) { return m.vm == directive.vm; });
+    if (memory != plan.memory.end()) {
+      to->mutable_memory()->set_guest_bytes(static_cast<std::uint64_t>(memory->guest_mib) << 20);
+    }
     if (restraint) Restrain(*restraint, *to);
     if (isolates && restraint && restraint->cores > 0) {
       to->set_cpus(CoreList(next_core - restraint->cores, next_core));

@@ -237,7 +237,13 @@ crd::BehaviorFingerprintStatus ToFingerprint(const VmReport& vm, const std::opti
     crd::ResourceView other;
     other.name = ResourceName(resource);
     if (a.state != State::kBlind) Foretell(vm, resource, other);
-    if (other.five_minutes) out.resources.push_back(std::move(other));
+    if (resource == Resource::kMemory && a.memory_entitled) {
+      const auto mib = [](std::int64_t amount) { return std::to_string(amount) + "Mi"; };
+      if (a.memory_need) other.demand = mib(*a.memory_need);
+      other.base = mib(a.memory_base);
+      other.entitlement = other.allocation = mib(*a.memory_entitled);
+    }
+    if (other.five_minutes || !other.entitlement.empty()) out.resources.push_back(std::move(other));
   }
 
   out.conditions = std::move(conditions);

@@ -66,7 +66,16 @@ std::int32_t Vcpus(const JsonView& topology) {
 struct ContainerCpu {
   std::optional<MilliCores> request;
   std::optional<MilliCores> limit;
+  std::int64_t memory_request = 0;  // bytes
 };
+
+Result<std::int64_t> BytesAt(const JsonView& object, std::initializer_list<std::string_view> path) {
+  const auto text = object.FindString(path);
+  if (!text) return std::int64_t{0};
+  const auto bytes = ParseBytes(*text);
+  if (!bytes) return Fail(bytes.error());
+  return Count(*bytes);
+}
 
 Result<std::optional<MilliCores>> CpuAt(const JsonView& container, std::string_view list) {
   const auto text = container.FindString({"resources", list, "cpu"});
@@ -84,6 +93,10 @@ Result<ContainerCpu> ReadContainer(const JsonView& container) {
   if (!limit) return Fail(limit.error());
   cpu.request = *request;
   cpu.limit = *limit;
+  auto memory = BytesAt(container, {"resources", "requests", "memory"});
+  if (memory && *memory == 0) memory = BytesAt(container, {"resources", "limits", "memory"});
+  if (!memory) return Fail(memory.error().In("memory"));
+  cpu.memory_request = *memory;
   // The API server writes a missing request as the limit; do as it does where a test or an old object did not.
   if (!cpu.request) cpu.request = cpu.limit;
   return cpu;
@@ -189,6 +202,13 @@ Result<VirtualMachineInstance> DecodeVirtualMachineInstance(JsonView object) {
   vmi.dedicated_cpus = cpu && cpu->FindBool({"dedicatedCpuPlacement"}).value_or(false);
   vmi.paused = ConditionTrue(object, "Paused");
   vmi.live_migratable = ConditionTrue(object, "LiveMigratable");
+  // Not status.memory.guestCurrent: that is what our balloon, or anybody's, has left it.
+  auto guest = BytesAt(object, {"status", "memory", "guestRequested"});
+  if (guest && *guest == 0) guest = BytesAt(object, {"spec", "domain", "memory", "guest"});
+  auto requested = BytesAt(object, {"spec", "domain", "resources", "requests", "memory"});
+  // An amount nobody can read is no amount: such a guest's memory is left alone.
+  vmi.guest_bytes = guest.value_or(0);
+  vmi.guest_request_bytes = requested && *requested > 0 ? std::min(*requested, vmi.guest_bytes) : vmi.guest_bytes;
   vmi.deleting = Deleting(object);
   vmi.facts = hotplug::ReadInstance(object);
   return vmi;
@@ -224,6 +244,7 @@ Result<Pod> DecodePod(JsonView object, std::string_view agent_namespace) {
   if (!containers) return Fail(containers.error().In(pod.ns + "/" + pod.name));
   pod.cpu_request = PodRequest(*containers);
   pod.cpu_limit = PodLimit(*containers);
+  for (const auto& container : *containers) pod.memory_request += container.memory_request;
   return pod;
 }
 
@@ -240,6 +261,11 @@ Result<Node> DecodeNode(JsonView object) {
   }
   node.takes_vms = ConditionTrue(object, "Ready") && !object.FindBool({"spec", "unschedulable"}).value_or(false) &&
                    object.FindString({"metadata", "labels", "kubevirt.io/schedulable"}) == "true";
+  if (object.FindString({"status", "allocatable", "memory"})) {
+    auto memory = BytesAt(object, {"status", "allocatable", "memory"});
+    if (!memory) return Fail(memory.error().In("node " + node.name + " status.allocatable.memory"));
+    node.allocatable_memory = *memory;
+  }
   return node;
 }
 

@@ -54,6 +54,8 @@ struct VirtualMachineInstance {
   bool paused = false;  // by whomever
   bool live_migratable = false;
   bool migrating = false;
+  std::int64_t guest_bytes = 0;          // what the guest has with its balloon empty; 0 = not stated
+  std::int64_t guest_request_bytes = 0;  // what of it is requested; all of it unless the owner says less
   bool deleting = false;
   hotplug::InstanceFacts facts = {};  // what the cluster loop must know
 };
@@ -73,13 +75,15 @@ struct Pod {
   std::int32_t priority = 0;              // of its priority class, as the API server resolved it
   std::optional<MilliCores> cpu_request;  // sum over containers; nullopt = none asks
   std::optional<MilliCores> cpu_limit;    // what bounds the pod; nullopt = nothing does
+  std::int64_t memory_request = 0;        // bytes, sum over containers; 0 = none asks
 };
 
 struct Node {
   std::string name;
   std::string uid;
-  std::optional<MilliCores> allocatable;  // nullopt = not stated
-  bool takes_vms = false;                 // ready, and KubeVirt schedules VMs there
+  std::optional<MilliCores> allocatable;           // nullopt = not stated
+  bool takes_vms = false;                          // ready, and KubeVirt schedules VMs there
+  std::optional<std::int64_t> allocatable_memory;  // bytes
 };
 
 struct Namespace {

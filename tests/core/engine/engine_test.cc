@@ -297,6 +297,52 @@ TEST_F(EngineTest, RisesInStepsOfThePolicy) {
   EXPECT_GT(before, 850);
 }
 
+TEST_F(EngineTest, MemoryIsLentOnlyWhereThePolicySaysSoAndTheGuestsDoNotFit) {
+  auto spec = SpecOf("db-1");
+  spec.guest_mib = 488;
+  spec.guest_request_mib = 100;
+  auto& quiet = world.Add(spec, 1);
+  spec.id = "web-1";
+  spec.policy.memory.partition = true;
+  auto& a = world.Add(spec, 2);
+  spec.id = "web-2";
+  auto& b = world.Add(spec, 3);
+  world.engine.SetMemoryCapacity(976);
+  EXPECT_TRUE(world.Run(20).memory.empty()) << "two guests fit";
+  EXPECT_EQ(world.Of(a).memory_entitled, 488);
+  EXPECT_FALSE(world.Of(quiet).memory_entitled);
+  world.engine.SetMemoryCapacity(700);
+  const Plan& plan = world.Run(20);
+  ASSERT_EQ(plan.memory.size(), 2u);
+  EXPECT_LE(plan.memory[0].guest_mib + plan.memory[1].guest_mib, 700);
+  // 212 of 512 MB are used: 202 MiB and the margin.
+  for (const auto* vm : {&a, &b}) {
+    EXPECT_GE(*world.Of(*vm).memory_entitled, *world.Of(*vm).memory_need);
+    EXPECT_NEAR(static_cast<double>(*world.Of(*vm).memory_need), 255, 6);
+  }
+  world.engine.SetMemoryCapacity(std::nullopt);
+  EXPECT_TRUE(world.Second().memory.empty()) << "an unknown node lends nothing";
+}
+
+TEST_F(EngineTest, AHeldVmKeepsItsBalloonAndADrainedOneLosesIt) {
+  auto spec = SpecOf("web-1");
+  spec.guest_mib = 488;
+  spec.policy.memory.partition = true;
+  auto& web = world.Add(spec, 1);
+  world.engine.SetMemoryCapacity(300);
+  ASSERT_EQ(world.Run(20).memory.size(), 1u);
+  const auto lent = *world.Of(web).memory_entitled;
+  spec.policy.pause = Pause::kHold;
+  ASSERT_TRUE(world.engine.Update(web.handle(), spec));
+  world.engine.SetMemoryCapacity(400);
+  world.Run(30);
+  EXPECT_EQ(*world.Of(web).memory_entitled, lent);
+  spec.policy.pause = Pause::kHoldAndDrain;
+  ASSERT_TRUE(world.engine.Update(web.handle(), spec));
+  EXPECT_TRUE(world.Second().memory.empty());
+  EXPECT_FALSE(world.Of(web).memory_entitled);
+}
+
 TEST_F(EngineTest, FloorsThatDoNotFitAreSaid) {
   NodeWorld small(150);
   auto& a = small.Add(SpecOf("a"), 1);

@@ -10,6 +10,7 @@
 #include "operator/api/node.grpc.pb.h"
 #include "tests/fake/fake_api_pki.h"
 #include "tests/fake/fake_knob_tree.h"
+#include "tests/fake/fake_pod_parts.h"
 #include "tests/fake/manual_clock.h"
 #include "tests/fake/temp_dir.h"
 
@@ -90,7 +91,8 @@ class AgentService : public ::testing::Test {
   Journal journal_ = *Journal::Open(dir_.path());
   std::string trouble_;
   EpochFile epochs_ = EpochFile::Open(dir_.path(), trouble_);
-  Holder holder_{{"/cg", CgroupVersion::kV1, 2000, 8}, tree_, journal_, directory_, epochs_, clock_};
+  fake::FakePodParts parts_;
+  Holder holder_{{"/cg", CgroupVersion::kV1, 2000, 8}, tree_, parts_, journal_, directory_, epochs_, clock_};
   FrameBoard board_;
   std::uint64_t epoch_ = 0;
   std::unique_ptr<CheckpointStore> store_;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/fake/fake_knob_tree.h"
+#include "tests/fake/fake_pod_parts.h"
 #include "tests/fake/manual_clock.h"
 #include "tests/fake/temp_dir.h"
 
@@ -102,12 +103,13 @@ class HolderTest : public testing::Test {
   fake::TempDir dir_;
   fake::ManualClock clock_;
   fake::FakeKnobTree tree_{{}};
+  fake::FakePodParts parts_;
   FakeDirectory directory_;
   Journal journal_ = *Journal::Open(dir_.path());
   std::string trouble_;
   EpochFile epochs_ = EpochFile::Open(dir_.path(), trouble_);
   std::uint64_t sequence_ = 0;
-  Holder holder_{{"/cg", CgroupVersion::kV1, 2000, 8}, tree_, journal_, directory_, epochs_, clock_};
+  Holder holder_{{"/cg", CgroupVersion::kV1, 2000, 8}, tree_, parts_, journal_, directory_, epochs_, clock_};
 };
 
 // --- enrolment
@@ -250,7 +252,7 @@ TEST_F(HolderTest, TheEpochOutlivesTheAgent) {
   auto plan = MakePlan({{"db-1", 500}}, 3);
   holder_.Apply(plan, "ctl");
   auto epochs = EpochFile::Open(dir_.path(), trouble_);
-  Holder next({"/cg", CgroupVersion::kV1, 2000, 8}, tree_, journal_, directory_, epochs, clock_);
+  Holder next({"/cg", CgroupVersion::kV1, 2000, 8}, tree_, parts_, journal_, directory_, epochs, clock_);
   EXPECT_EQ(next.highest_epoch(), 3u);
   EXPECT_EQ(next.Apply(plan, "ctl").refusal_reason(), "OldSequence");
   EXPECT_FALSE(next.Enrol(Enrolment(2, {}), "ctl"));
@@ -370,7 +372,7 @@ TEST_F(HolderTest, WhatAKilledAgentLeftIsRevertedByTheNext) {
   EnrolAll();
   Apply({{"db-1", 500}, {"web-1", 300}});
   auto epochs = EpochFile::Open(dir_.path(), trouble_);
-  Holder next({"/cg", CgroupVersion::kV1, 2000, 8}, tree_, journal_, directory_, epochs, clock_);
+  Holder next({"/cg", CgroupVersion::kV1, 2000, 8}, tree_, parts_, journal_, directory_, epochs, clock_);
   EXPECT_EQ(next.RevertJournal().size(), 4u);
   ExpectAsFound();
 }
@@ -514,7 +516,8 @@ TEST(HolderOnV2, HoldsWeightAndMaxAndRestoresTheirBytes) {
   auto journal = *Journal::Open(dir.path());
   std::string trouble;
   auto epochs = EpochFile::Open(dir.path(), trouble);
-  Holder holder({"/cg", CgroupVersion::kV2, 2000, 8}, tree, journal, directory, epochs, clock);
+  const fake::FakePodParts parts;
+  Holder holder({"/cg", CgroupVersion::kV2, 2000, 8}, tree, parts, journal, directory, epochs, clock);
   api::EnrolRequest request;
   request.set_epoch(1);
   request.add_pods()->set_pod_uid("db-1");
@@ -540,6 +543,189 @@ TEST(HolderOnV2, HoldsWeightAndMaxAndRestoresTheirBytes) {
   holder.RestoreAll();
   EXPECT_EQ(tree.Text("/cg/pod/cpu.weight"), "5");
   EXPECT_EQ(tree.Text("/cg/pod/cpu.max"), "max 100000");
+}
+
+// --- network, disk, burst
+
+class MoreKnobsTest : public HolderTest {
+ protected:
+  MoreKnobsTest() {
+    parts_.taps["/cg/cpu/db-1"] = {"tap0"};
+    parts_.devices["/cg/cpu/db-1"] = {"8:0"};
+    tree_.Add("/cg/cpu/db-1", {{"cpu.shares", "109"},
+                               {"cpu.cfs_quota_us", "-1"},
+                               {"cpu.cfs_period_us", "100000"},
+                               {"cpu.cfs_burst_us", "0"},
+                               {"net.out@tap0", "none"},
+                               {"net.in@tap0", "none"},
+                               {"blkio.throttle.read_bps_device@8:0", "0"}});
+    EnrolAll();
+  }
+  api::Plan PlanWith(const std::function<void(api::Directive&)>& change) {
+    auto plan = MakePlan({{"db-1", 500}});
+    change(*plan.mutable_directives(0));
+    return plan;
+  }
+  std::string Text(const std::string& knob) const { return tree_.Text("/cg/cpu/db-1/" + knob); }
+};
+
+TEST_F(MoreKnobsTest, ANetworkRateIsHeldOnTheTapAndComesBackWithTheLease) {
+  const auto plan = PlanWith([](auto& d) { d.mutable_network()->set_out_bits_per_second(200'000'000); });
+  const auto receipt = holder_.Apply(plan, "ctl");
+  ASSERT_TRUE(receipt.outcomes(0).applied());
+  ASSERT_EQ(receipt.outcomes(0).knobs_size(), 1);
+  EXPECT_EQ(receipt.outcomes(0).knobs(0).found(), "none");
+  EXPECT_EQ(Text("net.out@tap0"), "200000000bit");
+  EXPECT_EQ(Text("net.in@tap0"), "none");
+  clock_.Advance(Millis{10001});
+  holder_.Expire();
+  EXPECT_EQ(Text("net.out@tap0"), "none");
+  EXPECT_EQ(Quota("db-1"), "-1");
+}
+
+TEST_F(MoreKnobsTest, QuarantineDropsBothDirectionsAndAPlanWithoutItLiftsItAtOnce) {
+  ASSERT_TRUE(
+      holder_.Apply(PlanWith([](auto& d) { d.mutable_network()->set_quarantine(true); }), "ctl").outcomes(0).applied());
+  EXPECT_EQ(Text("net.out@tap0"), "drop");
+  EXPECT_EQ(Text("net.in@tap0"), "drop");
+  holder_.Apply(MakePlan({{"db-1", 500}}), "ctl");
+  EXPECT_EQ(Text("net.out@tap0"), "none");
+  EXPECT_EQ(Text("net.in@tap0"), "none");
+  EXPECT_EQ(Quota("db-1"), "50000") << "the rest of the plan stands";
+}
+
+TEST_F(MoreKnobsTest, AKnobThatCannotBeSetKeepsNoOtherFromBeingSet) {
+  tree_.FailNextWrite("/cg/cpu/db-1/net.out@tap0", EIO);
+  const auto plan = PlanWith([](auto& d) {
+    d.mutable_network()->set_out_bits_per_second(1'000'000);
+    d.mutable_network()->set_in_bits_per_second(2'000'000);
+  });
+  const auto receipt = holder_.Apply(plan, "ctl");
+  EXPECT_TRUE(receipt.outcomes(0).applied());
+  EXPECT_EQ(Quota("db-1"), "50000");
+  EXPECT_EQ(Text("net.in@tap0"), "2000000bit");
+  holder_.RestoreAll();
+  EXPECT_EQ(Text("net.out@tap0"), "none");
+  EXPECT_EQ(Text("net.in@tap0"), "none");
+}
+
+TEST_F(MoreKnobsTest, WhatAPodDoesNotHaveIsRefusedByName) {
+  auto plan = MakePlan({{"web-1", 500}});
+  plan.mutable_directives(0)->mutable_network()->set_quarantine(true);
+  plan.mutable_directives(0)->mutable_disk()->set_read_bytes_per_second(1000);
+  plan.mutable_directives(0)->mutable_disk()->set_weight(50);
+  const auto receipt = holder_.Apply(plan, "ctl");
+  ASSERT_EQ(receipt.outcomes(0).knobs_size(), 3);
+  for (const auto& knob : receipt.outcomes(0).knobs()) {
+    EXPECT_EQ(knob.refusal_reason(), "Unavailable") << knob.knob();
+    EXPECT_FALSE(knob.refusal_message().empty());
+  }
+  EXPECT_TRUE(receipt.outcomes(0).applied());
+}
+
+TEST_F(MoreKnobsTest, RatesAndBurstsOutOfTheirRangeAreRefused) {
+  const auto plan = PlanWith([](auto& d) {
+    d.mutable_network()->set_out_bits_per_second(0);
+    d.mutable_network()->set_in_bits_per_second(~std::uint64_t{0});
+    d.mutable_disk()->set_write_operations_per_second(0);
+    d.set_burst_micros(50001);
+  });
+  const auto receipt = holder_.Apply(plan, "ctl");
+  ASSERT_EQ(receipt.outcomes(0).knobs_size(), 4);
+  for (const auto& knob : receipt.outcomes(0).knobs()) EXPECT_EQ(knob.refusal_reason(), "InvalidValue") << knob.knob();
+  EXPECT_EQ(Text("cpu.cfs_burst_us"), "0");
+}
+
+TEST_F(MoreKnobsTest, ABurstNeverExceedsItsQuotaInBetween) {
+  const auto with = [&](std::int64_t millicores, std::int64_t burst) {
+    auto plan = MakePlan({{"db-1", millicores}});
+    plan.mutable_directives(0)->set_burst_micros(burst);
+    EXPECT_TRUE(holder_.Apply(plan, "ctl").outcomes(0).applied());
+  };
+  tree_.OnWrite([&] {
+    const auto quota = std::stoll(Text("cpu.cfs_quota_us"));
+    if (quota >= 0) {
+      EXPECT_LE(std::stoll(Text("cpu.cfs_burst_us")), quota);
+    }
+  });
+  with(900, 90000);
+  with(300, 9000);
+  with(900, 30000);
+  EXPECT_EQ(Text("cpu.cfs_burst_us"), "30000");
+}
+
+TEST_F(MoreKnobsTest, ARecallKeepsTheOtherKnobs) {
+  auto plan = MakePlan({{"db-1", 700}, {"web-1", 300}});
+  plan.mutable_directives(0)->mutable_network()->set_out_bits_per_second(5'000'000);
+  Lend(plan, 7, "web-1", "db-1", 200);
+  holder_.Apply(plan, "ctl");
+  holder_.Recall(7, clock_.Monotonic(), "the test says so");
+  EXPECT_EQ(Quota("db-1"), "50000");
+  EXPECT_EQ(Text("net.out@tap0"), "5000000bit");
+}
+
+TEST_F(MoreKnobsTest, WithoutALibvirtABalloonIsRefusedAndBelowTheRequestAlways) {
+  auto plan = PlanWith([](auto& d) { d.mutable_memory()->set_guest_bytes(512 << 20); });
+  EXPECT_EQ(holder_.Apply(plan, "ctl").outcomes(0).knobs(0).refusal_reason(), "Unavailable");
+
+  tree_.Set("/cg/cpu/db-1", "cpu.cfs_quota_us", "-1");
+  DomainHands hands({"/cg", {}, [](const std::string&) {}},
+                    {tree_, [](const std::string&) { return Result<std::vector<std::string>>(); },
+                     [](const std::string&) { return Result<GuestMemory>(); }},
+                    *Journal::Open(dir_.path() + "/domains"), clock_);
+  Holder::Options options{"/cg", CgroupVersion::kV1, 2000, 8};
+  options.has_domain = [](const VmPlace&) { return true; };
+  Holder holder(options, tree_, parts_, journal_, directory_, epochs_, clock_, &hands);
+  auto enrolment = Enrolment(2, {"db-1"});
+  enrolment.mutable_pods(0)->set_guest_request_bytes(std::uint64_t{1} << 30);
+  ASSERT_TRUE(holder.Enrol(enrolment, "ctl"));
+  plan.set_epoch(2);
+  plan.set_sequence(1);
+  EXPECT_EQ(holder.Apply(plan, "ctl").outcomes(0).knobs(0).refusal_reason(), "BelowRequest");
+}
+
+TEST(MoreKnobs, OnV2ADiskLimitIsMergedWithWhatWasThereAndNeverRaisesIt) {
+  fake::TempDir dir;
+  fake::ManualClock clock;
+  fake::FakeKnobTree tree({{"/cg/pod",
+                            {{"cpu.weight", "5"},
+                             {"cpu.max", "max 100000"},
+                             {"io.weight", "default 100"},
+                             {"io.max@8:0", "rbps=1000 wbps=max riops=max wiops=max"}}}});
+  FakeDirectory directory;
+  directory.Add("db-1");
+  directory.places_[0].dirs.pod_cpu = "/cg/pod";
+  const Journal journal = *Journal::Open(dir.path());
+  std::string trouble;
+  EpochFile epochs = EpochFile::Open(dir.path(), trouble);
+  fake::FakePodParts parts;
+  parts.devices["/cg/pod"] = {"8:0"};
+  Holder holder({"/cg", CgroupVersion::kV2, 2000, 8}, tree, parts, journal, directory, epochs, clock);
+  api::EnrolRequest request;
+  request.set_epoch(1);
+  request.add_pods()->set_pod_uid("db-1");
+  request.mutable_pods(0)->set_mode(api::MODE_ENFORCE);
+  ASSERT_TRUE(holder.Enrol(request, "ctl"));
+  api::Plan plan;
+  plan.set_epoch(1);
+  plan.set_lease_millis(5000);
+  plan.set_capacity_millicores(2000);
+  auto& directive = *plan.add_directives();
+  directive.set_pod_uid("db-1");
+  directive.set_allocation_millicores(750);
+  directive.set_shares(1024);
+  directive.mutable_disk()->set_read_bytes_per_second(5000);
+  directive.mutable_disk()->set_write_bytes_per_second(7000);
+  directive.mutable_disk()->set_weight(20);
+  for (std::uint64_t sequence = 1; sequence <= 2; ++sequence) {
+    plan.set_sequence(sequence);
+    ASSERT_TRUE(holder.Apply(plan, "ctl").outcomes(0).applied());
+    EXPECT_EQ(tree.Text("/cg/pod/io.max@8:0"), "rbps=1000 wbps=7000 riops=max wiops=max");
+    EXPECT_EQ(tree.Text("/cg/pod/io.weight"), "default 20");
+  }
+  holder.RestoreAll();
+  EXPECT_EQ(tree.Text("/cg/pod/io.max@8:0"), "rbps=1000 wbps=max riops=max wiops=max");
+  EXPECT_EQ(tree.Text("/cg/pod/io.weight"), "default 100");
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ std::shared_ptr<const Pod> MakeAgent(const std::string& name, const std::string&
 }
 
 std::shared_ptr<const Node> MakeNode(const std::string& name, std::int64_t allocatable) {
-  return std::make_shared<const Node>(Node{name, name + "-uid", MilliCores{allocatable}});
+  return std::make_shared<const Node>(Node{name, name + "-uid", MilliCores{allocatable}, false, std::nullopt});
 }
 
 TEST(Assign, CountsTheRequestsOfEverythingThatIsNotPartitioned) {
@@ -52,6 +52,34 @@ TEST(Assign, CountsTheRequestsOfEverythingThatIsNotPartitioned) {
   EXPECT_EQ(node.allocatable, MilliCores{2000});
   EXPECT_EQ(node.agent_ip, "10.0.0.5");
   EXPECT_EQ(node.vms.size(), 2u);
+}
+
+TEST(Assign, CountsMemoryThatIsNotDividedAmongGuests) {
+  constexpr std::int64_t kMib = 1 << 20;
+  ClusterView view;
+  auto node = std::make_shared<Node>(*MakeNode("node-1", 2000));
+  node->allocatable_memory = 8192 * kMib;
+  view.nodes = {node};
+  auto other = std::make_shared<Pod>(*MakePod("other", "node-1", 50));
+  other->memory_request = 100 * kMib;
+  view.pods = {other, MakeAgent("agent", "node-1", "10.0.0.5", true, "1")};
+  auto divided = MakeRow("db-1", Mode::kEnforce), kept = MakeRow("web-1", Mode::kEnforce);
+  auto policy = std::make_shared<crd::PartitionPolicy>(*divided.policy);
+  policy->engine.memory.partition = true;
+  policy->memory_reserve_mib = 512;
+  policy->memory_capacity_mib = 4096;
+  divided.policy = policy;
+  for (auto* row : {&divided, &kept}) {
+    row->enrolment->guest_bytes = 2048 * kMib;
+    row->enrolment->guest_request_bytes = 1024 * kMib;
+    row->enrolment->memory_request = 1224 * kMib;
+  }
+  const auto nodes = Assign(view, {divided, kept});
+  const auto& assigned = nodes.at("node-1");
+  EXPECT_EQ(assigned.other_memory, (100 + 200 + 1224) * kMib) << "the overhead of one launcher, all of the other";
+  EXPECT_EQ(assigned.memory_reserve, 512 * kMib);
+  EXPECT_EQ(assigned.memory_cap, 4096 * kMib);
+  EXPECT_EQ(assigned.allocatable_memory, 8192 * kMib);
 }
 
 TEST(Assign, TakesTheStrictestNumbersOfThePoliciesOnANode) {

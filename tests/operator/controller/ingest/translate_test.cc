@@ -114,6 +114,7 @@ TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
   plan.directives = {directive};
   directive.vm = VmHandle{7};  // unknown
   plan.directives.push_back(directive);
+  plan.memory = {{VmHandle{0}, 300}, {VmHandle{7}, 10}};
   Loan loan;
   loan.id = 4;
   loan.lender = VmHandle{1};
@@ -129,6 +130,7 @@ TEST(ToWire, CarriesEveryDirectiveAndLoanWithItsRecallRule) {
   ASSERT_EQ(wire.directives_size(), 1);
   EXPECT_EQ(wire.directives(0).pod_uid(), "a");
   EXPECT_EQ(wire.directives(0).quota_millicores(), 700);
+  EXPECT_EQ(wire.directives(0).memory().guest_bytes(), 300u << 20);
   ASSERT_EQ(wire.loans_size(), 1);
   EXPECT_EQ(wire.loans(0).lender_pod_uid(), "b");
   EXPECT_EQ(wire.loans(0).recall_use_above_millicores(), 90);

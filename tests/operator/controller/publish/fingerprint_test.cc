@@ -129,6 +129,24 @@ TEST(ToFingerprint, IsReadyWhenSeenLearntAndInForce) {
   EXPECT_EQ(status.contributing[0].name, "cpu usage");
 }
 
+TEST(ToFingerprint, ShowsMemoryWhereItIsDivided) {
+  auto vm = Seen(State::kNormal, 5);
+  const auto memory = [&]() -> std::optional<crd::ResourceView> {
+    const auto out = ToFingerprint(vm, std::nullopt, {}, Time{});
+    const auto it =
+        std::find_if(out.resources.begin(), out.resources.end(), [](const auto& r) { return r.name == "memory"; });
+    return it == out.resources.end() ? std::nullopt : std::optional(*it);
+  };
+  EXPECT_FALSE(memory());
+  vm.assessment.memory_need = 253;
+  vm.assessment.memory_base = 400;
+  vm.assessment.memory_entitled = 300;
+  ASSERT_TRUE(memory());
+  EXPECT_EQ(memory()->demand, "253Mi");
+  EXPECT_EQ(memory()->base, "400Mi");
+  EXPECT_EQ(memory()->allocation, "300Mi");
+}
+
 TEST(ToFingerprint, IsReadyInModeObserveAlthoughNothingIsHeld) {
   const auto status = ToFingerprint(Seen(State::kNormal, 3, Mode::kObserve), std::nullopt, {}, FromUnixMillis(1));
   EXPECT_EQ(Condition(status, crd::kReady)->status, crd::ConditionStatus::kTrue);

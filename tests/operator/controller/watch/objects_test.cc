@@ -149,9 +149,23 @@ TEST(Decoders, RefuseAnObjectWithoutNameOrUid) {
   EXPECT_FALSE(Read(nlohmann::json{{"metadata", {{"uid", "x"}}}}, DecodeNamespace));
 }
 
+TEST(DecodeVirtualMachineInstance, AGuestsMemoryIsWhatItWasPromisedNotWhatABalloonLeft) {
+  auto json = Recording("vmi-running.yaml");
+  json["spec"]["domain"]["memory"] = {{"guest", "2Gi"}};
+  json["status"]["memory"] = {{"guestCurrent", "512Mi"}, {"guestRequested", "2Gi"}};
+  json["spec"]["domain"].erase("resources");
+  EXPECT_EQ(Read(json, DecodeVirtualMachineInstance)->guest_bytes, std::int64_t{2} << 30);
+  EXPECT_EQ(Read(json, DecodeVirtualMachineInstance)->guest_request_bytes, std::int64_t{2} << 30) << "all of it";
+  json["spec"]["domain"]["resources"] = {{"requests", {{"memory", "1Gi"}}}};
+  EXPECT_EQ(Read(json, DecodeVirtualMachineInstance)->guest_request_bytes, std::int64_t{1} << 30);
+  json["status"]["memory"]["guestRequested"] = "plenty";
+  EXPECT_EQ(Read(json, DecodeVirtualMachineInstance)->guest_bytes, 0);
+}
+
 TEST(DecodeNode, ReadsAllocatableAndLeavesItOpenWhereItIsMissing) {
   nlohmann::json json = {{"metadata", {{"name", "n"}, {"uid", "u"}}},
-                         {"status", {{"allocatable", {{"cpu", "3920m"}}}}}};
+                         {"status", {{"allocatable", {{"cpu", "3920m"}, {"memory", "7833152Ki"}}}}}};
+  EXPECT_EQ(Read(json, DecodeNode)->allocatable_memory, std::int64_t{7833152} * 1024);
   EXPECT_EQ(Read(json, DecodeNode)->allocatable, MilliCores{3920});
   json.erase("status");
   EXPECT_FALSE(Read(json, DecodeNode)->allocatable.has_value());
