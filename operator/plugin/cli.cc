@@ -13,6 +13,7 @@
 #include "crd/baseline_request.h"
 #include "crd/json_fields.h"
 #include "crd/resize.h"
+#include "operator/plugin/answer.h"
 #include "operator/plugin/apply.h"
 #include "operator/plugin/completion.h"
 #include "operator/plugin/explain.h"
@@ -27,15 +28,15 @@ namespace {
 
 constexpr const char* kAbout =
     "Shows how the VMs of a cluster behave, why Whorl says so, and tells it what is usual.\n"
-    "It reads BehaviorFingerprints and NodePartitions with your own rights; reset, accept and apply write one "
-    "annotation on "
-    "the VM.\n\n"
+    "It reads BehaviorFingerprints and NodePartitions with your own rights; reset, accept, apply, approve and reject "
+    "write one annotation on the VM.\n\n"
     "  kubectl whorl top -A                 every watched VM, the least like itself first\n"
     "  kubectl whorl explain vm/db-1        why it is judged and treated as it is\n"
     "  kubectl whorl ledger                 who lends what to whom on each node, and why\n"
     "  kubectl whorl accept vm/db-1         what it does now is usual\n"
     "  kubectl whorl reset vm/db-1          forget what is usual and learn it anew\n"
     "  kubectl whorl apply vm/db-1          give it the recommended size, by a live migration\n"
+    "  kubectl whorl approve vm/db-1        do what is proposed about its deviation; reject: do not\n"
     "  kubectl whorl replay week.csv        what would have happened, before you turn it on\n\n"
     "Exit code: 0 done, 1 failed, 2 wrong usage, 3 not found.";
 
@@ -58,6 +59,7 @@ struct Flags {
   bool dry_run = false;
   std::int32_t sockets = 0;
   std::string memory;
+  std::string proposal;
   ReplayFlags replay;
 };
 
@@ -113,9 +115,25 @@ struct Grammar {
     apply->add_flag("--dry-run", flags.dry_run,
                     "Say what would be done and how many migrations it takes, change nothing");
 
+    approve = Add("approve",
+                  "Do what is proposed about one VM that goes on deviating: the next rung of its remediation ladder.\n"
+                  "Shows what would be done and why, then asks. It ends by itself after the time in the policy.");
+    reject = Add("reject",
+                 "Do not do what is proposed about one VM; nothing more is proposed until its next alarm.\n"
+                 "Without an answer nothing is done either, but it is proposed again.");
+    for (auto* verb : {approve, reject}) {
+      verb->add_option("vm", flags.target, "vm/NAME")->required();
+      verb->add_option(
+          "--id", flags.proposal,
+          "Only if this proposal is still the open one, such as cap-6745c1f0; for scripts, so that none is\n"
+          "answered unseen");
+      verb->add_flag("-y,--yes", flags.yes, "Do not ask");
+      verb->add_flag("--dry-run", flags.dry_run, "Show what is proposed, let the API server judge it, change nothing");
+    }
+
     AddReplay(flags.replay, flags.output);
 
-    for (auto* verb : {top, explain, ledger, reset, accept, apply}) {
+    for (auto* verb : {top, explain, ledger, reset, accept, apply, approve, reject}) {
       verb->footer("Also -n, --context and --kubeconfig, as for kubectl.");
     }
 
@@ -189,7 +207,8 @@ struct Grammar {
   }
 
   CLI::App app{kAbout, "kubectl whorl"};
-  CLI::App *top, *explain, *ledger, *reset, *accept, *apply, *replay, *completion, *version, *reference;
+  CLI::App *top, *explain, *ledger, *reset, *accept, *apply, *approve, *reject, *replay, *completion, *version,
+      *reference;
 };
 
 int ExitOf(const Error& error) { return error.code == Code::kNotFound ? kMissing : kFailure; }
@@ -282,6 +301,35 @@ class Command {
     if (!flags_.dry_run) {
       shell_.out << fmt::format("The controller tries it dry, then does it: kubectl -n {} describe bfp {}\n", ns,
                                 *name);
+    }
+    return kOk;
+  }
+
+  int Answer(Verdict verdict) {
+    auto cluster = Open();
+    if (!cluster) return Refuse(cluster.error());
+    const auto name = Target();
+    if (!name) return Misused(name.error());
+    const auto ns = Namespace(**cluster);
+    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
+    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
+    auto uid = UidOf(**cluster, ns, *name);
+    if (!uid) return Refuse(uid.error());
+    const auto plan =
+        PlanAnswer(ns + "/" + *name, crd::RemedyOf(*fingerprint), verdict, flags_.proposal, shell_.clock.Now());
+    if (!plan) return Refuse(plan.error());
+    shell_.out << plan->consequence;
+    if (const int code = Agree(); code != kOk) return code;
+    const bool approve = verdict == Verdict::kApprove;
+    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(approve ? crd::kApproveKey : crd::kRejectKey),
+                                     plan->id, flags_.dry_run);
+    if (!done) return Refuse(done.error());
+    shell_.out << fmt::format("virtualmachine/{} {} of {} requested{}\n", *name, approve ? "approval" : "rejection",
+                              plan->id, flags_.dry_run ? " (server dry run)" : "");
+    if (!flags_.dry_run) {
+      shell_.out << fmt::format(
+          "The controller hears it within seconds; what comes of it is an Event: kubectl -n {} describe vm {}\n", ns,
+          *name);
     }
     return kOk;
   }
@@ -533,6 +581,8 @@ int Run(std::vector<std::string> arguments, Shell& shell) {
   if (grammar.reset->parsed()) return command.Request(crd::BaselineVerb::kReset);
   if (grammar.accept->parsed()) return command.Request(crd::BaselineVerb::kAccept);
   if (grammar.apply->parsed()) return command.Apply();
+  if (grammar.approve->parsed()) return command.Answer(Verdict::kApprove);
+  if (grammar.reject->parsed()) return command.Answer(Verdict::kReject);
   if (grammar.replay->parsed()) return command.Replay();
   if (grammar.completion->parsed()) {
     shell.out << CompletionScript(flags.shell).value_or("");
@@ -553,10 +603,8 @@ std::string ReferencePage() {
       "One program, `kubectl-whorl`, on your `PATH`; kubectl finds it by its name. It uses your kubeconfig and your "
       "rights: `top` and\n"
       "`explain` need `get` and `list` on `behaviorfingerprints.whorl.dev`, `ledger` needs `list` on "
-      "`nodepartitions.whorl.dev`\n(cluster-wide, because it names VMs of every namespace), `reset`, `accept` and "
-      "`apply` also "
-      "`get` and "
-      "`patch` on\n"
+      "`nodepartitions.whorl.dev`\n(cluster-wide, because it names VMs of every namespace), `reset`, `accept`, "
+      "`apply`, `approve` and `reject` also `get` and `patch` on\n"
       "`virtualmachines.kubevirt.io`. In the test world it is there already: `./dev kubectl whorl top`.\n\n"
       "    cmake --build build/release --target kubectl-whorl\n"
       "    install build/release/operator/plugin/kubectl-whorl operator/plugin/kubectl_complete-whorl "
@@ -573,6 +621,8 @@ std::string ReferencePage() {
       "| 3 | no such VM, file or series, not watched, or Whorl is not installed |\n\n"
       "`apply` asks for another size, by the annotation `whorl.dev/resize` "
       "([how](../how-to/resize-recommendations.md)).\n"
+      "`approve` and `reject` answer what the remediation ladder proposes, by the annotations `whorl.dev/approve` and "
+      "`whorl.dev/reject`\n([how](../how-to/remediation.md)).\n"
       "`reset` and `accept` only ask, by the annotation `whorl.dev/baseline` ([annotations](annotations.md)); the "
       "controller does it and\n"
       "says so in an Event ([events](events.md)).\n";
@@ -581,7 +631,7 @@ std::string ReferencePage() {
   };
   section("kubectl whorl", grammar.app);
   for (const auto* verb : {grammar.top, grammar.explain, grammar.ledger, grammar.reset, grammar.accept, grammar.apply,
-                           grammar.replay, grammar.completion, grammar.version}) {
+                           grammar.approve, grammar.reject, grammar.replay, grammar.completion, grammar.version}) {
     section("kubectl whorl " + verb->get_name(), *verb);
   }
   return out;

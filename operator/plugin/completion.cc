@@ -56,10 +56,15 @@ bool TakesValue(const std::string& option) {
                            "--prometheus-token-file",
                            "--prometheus-ca-file",
                            "--sockets",
-                           "--memory"}) {
+                           "--memory",
+                           "--id"}) {
     if (option == name) return true;
   }
   return false;
+}
+
+bool WritesOnVm(const std::string& verb) {
+  return verb == "reset" || verb == "accept" || verb == "apply" || verb == "approve" || verb == "reject";
 }
 
 }  // namespace
@@ -130,16 +135,15 @@ std::optional<std::vector<std::string>> FixedCompletions(const HalfTyped& typed)
       for (const auto* flag : {"--vm", "--closed", "--history", "--watch", "--interval", "--output"})
         all.emplace_back(flag);
     }
-    if (typed.verb == "reset" || typed.verb == "accept" || typed.verb == "apply")
-      all.insert(all.end(), {"--yes", "--dry-run"});
+    if (WritesOnVm(typed.verb)) all.insert(all.end(), {"--yes", "--dry-run"});
+    if (typed.verb == "approve" || typed.verb == "reject") all.emplace_back("--id");
     if (typed.verb == "apply") all.insert(all.end(), {"--sockets", "--memory"});
   } else if (typed.verb.empty()) {
-    all = {"top", "explain", "ledger", "reset", "accept", "apply", "replay", "completion", "version"};
+    all = {"top",     "explain", "ledger", "reset",      "accept", "apply",
+           "approve", "reject",  "replay", "completion", "version"};
   } else if (typed.verb == "completion" && !typed.has_target) {
     all = {"bash", "zsh", "fish"};
-  } else if ((typed.verb == "explain" || typed.verb == "ledger" || typed.verb == "reset" || typed.verb == "accept" ||
-              typed.verb == "apply") &&
-             !typed.has_target) {
+  } else if ((typed.verb == "explain" || typed.verb == "ledger" || WritesOnVm(typed.verb)) && !typed.has_target) {
     return std::nullopt;
   }
   std::erase_if(all, [&](const std::string& word) { return !word.starts_with(typed.word); });

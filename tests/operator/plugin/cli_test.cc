@@ -329,6 +329,85 @@ TEST(Cli, ApplyRefusesWithTheReasonThatStandsInTheStatus) {
   EXPECT_THAT(world.cluster.annotated, IsEmpty());
 }
 
+// As the controller writes it: it asks before it caps. kNow is before it runs out.
+json Proposed() {
+  auto object = test::Deviating();
+  object["status"]["remedy"] = json::parse(R"json({
+    "rung": "propose",
+    "proposal": {"id": "cap-6553f0f4", "action": "cap", "nature": "Runaway", "score": 83,
+                 "since": "2023-11-14T22:13:08Z", "expires": "2023-11-14T23:13:08Z",
+                 "reason": "limit what it takes too much of, because it is a fault"}})json");
+  return object;
+}
+
+TEST(Cli, ApproveShowsTheProposalAndAsksBeforeItWritesItsIdAndNothingElse) {
+  World world;
+  world.cluster.fingerprints = {Proposed()};
+  world.terminal = true;
+  world.in.str("n\n");
+  EXPECT_EQ(world.Run({"approve", "vm/db-1"}), kFailure);
+  EXPECT_THAT(world.out.str(), StartsWith("Proposed about shop/db-1:\n"
+                                          "  id       cap-6553f0f4\n"
+                                          "  action   cap\n"
+                                          "  for      Runaway, score 83\n"
+                                          "  reason   limit what it takes too much of, because it is a fault\n"
+                                          "  expires  2023-11-14T23:13:08Z\n"));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  world.in.clear();
+  world.in.str("y\n");
+  EXPECT_EQ(world.Run({"approve", "vm/db-1"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/approve=cap-6553f0f4"));
+}
+
+TEST(Cli, RejectWritesTheOtherAnnotation) {
+  World world;
+  world.cluster.fingerprints = {Proposed()};
+  EXPECT_EQ(world.Run({"reject", "vm/db-1"}), kUsage);  // nobody can be asked here
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  EXPECT_EQ(world.Run({"reject", "vm/db-1", "--yes"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("nothing more is proposed until the next alarm"));
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/reject=cap-6553f0f4"));
+}
+
+TEST(Cli, AnAnswerTriedDryChangesNothing) {
+  World world;
+  world.cluster.fingerprints = {Proposed()};
+  EXPECT_EQ(world.Run({"approve", "vm/db-1", "--dry-run"}), kOk);
+  EXPECT_THAT(world.out.str(), HasSubstr("(server dry run)"));
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/approve=cap-6553f0f4 dry"));
+}
+
+TEST(Cli, AnAnswerByIdIsForThatProposalOnly) {
+  World world;
+  world.cluster.fingerprints = {Proposed()};
+  EXPECT_EQ(world.Run({"approve", "vm/db-1", "--id", "pause-6553f0f4", "-y"}), kFailure);
+  EXPECT_THAT(world.err.str(), HasSubstr("pause-6553f0f4 about shop/db-1 is not open; cap-6553f0f4 is"));
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+  EXPECT_EQ(world.Run({"approve", "vm/db-1", "--id", "cap-6553f0f4", "-y"}), kOk);
+  EXPECT_THAT(world.cluster.annotated, ElementsAre("shop/db-1 db-uid whorl.dev/approve=cap-6553f0f4"));
+}
+
+TEST(Cli, AnswersNothingWhereNothingIsOpen) {
+  World world;
+  for (const auto* verb : {"approve", "reject"}) {
+    auto object = test::Deviating();
+    world.cluster.fingerprints = {object};
+    EXPECT_EQ(world.Run({verb, "vm/db-1", "-y"}), kFailure);
+    EXPECT_EQ(world.err.str(), "error: nothing is proposed about shop/db-1 and nothing is held\n");
+    object["status"]["remedy"] = {{"rung", "borrow"}, {"next", "cap: Ask, from severity strong on"}};
+    world.cluster.fingerprints = {object};
+    EXPECT_EQ(world.Run({verb, "vm/db-1", "-y"}), kFailure);
+    EXPECT_THAT(world.err.str(), HasSubstr("it stands at borrow; next cap: Ask, from severity strong on"));
+    object = Proposed();
+    object["status"]["remedy"]["proposal"]["expires"] = kNow;
+    world.cluster.fingerprints = {object};
+    EXPECT_EQ(world.Run({verb, "vm/db-1", "-y"}), kFailure);
+    EXPECT_THAT(world.err.str(), HasSubstr("has run out at " + kNow));
+    EXPECT_EQ(world.Run({verb, "vm/gone", "-y"}), kMissing);
+  }
+  EXPECT_THAT(world.cluster.annotated, IsEmpty());
+}
+
 TEST(Cli, ErrorsGoToStderrWithTheirExitCode) {
   World world;
   world.refuse = Error{Code::kNotFound, "no API server configured"};
@@ -356,14 +435,17 @@ TEST(Cli, WrongUsageIsTwoAndHelpIsNone) {
 
 TEST(Completion, KnowsVerbsFlagsAndValues) {
   const auto fixed = [](const std::vector<std::string>& words) { return *FixedCompletions(ReadHalfTyped(words)); };
-  EXPECT_THAT(fixed({""}),
-              ElementsAre("top", "explain", "ledger", "reset", "accept", "apply", "replay", "completion", "version"));
+  EXPECT_THAT(fixed({""}), ElementsAre("top", "explain", "ledger", "reset", "accept", "apply", "approve", "reject",
+                                       "replay", "completion", "version"));
   EXPECT_THAT(fixed({"ex"}), ElementsAre("explain"));
   EXPECT_THAT(fixed({"top", "--sort-by", "p"}), ElementsAre("predicted"));
   EXPECT_THAT(fixed({"top", "-o", ""}), ElementsAre("wide", "json"));
   EXPECT_THAT(fixed({"ledger", "-o", ""}), ElementsAre("json"));
   EXPECT_THAT(fixed({"ledger", "--cl"}), ElementsAre("--closed"));
   EXPECT_THAT(fixed({"reset", "--d"}), ElementsAre("--dry-run"));
+  EXPECT_THAT(fixed({"approve", "--i"}), ElementsAre("--id"));
+  EXPECT_THAT(fixed({"reject", "--id", ""}), IsEmpty());
+  EXPECT_THAT(fixed({"reject", "--y"}), ElementsAre("--yes"));
   EXPECT_THAT(fixed({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(fixed({"-n", ""}), IsEmpty());
   EXPECT_THAT(fixed({"explain", "vm/db-1", ""}), IsEmpty());
@@ -375,6 +457,8 @@ TEST(Completion, OffersTheWatchedVmsOfTheNamespace) {
   EXPECT_EQ(world.out.str(), "vm/db-1\nvm/web-1\n:4\n");
   EXPECT_EQ(world.Run({"__complete", "-n", "lab", "reset", "vm/b"}), kOk);
   EXPECT_EQ(world.out.str(), "vm/batch-1\n:4\n");
+  EXPECT_EQ(world.Run({"__complete", "approve", "vm/d"}), kOk);
+  EXPECT_EQ(world.out.str(), "vm/db-1\n:4\n");
   world.refuse = Error{Code::kUnavailable, "away"};
   EXPECT_EQ(world.Run({"__complete", "explain", ""}), kOk);
   EXPECT_EQ(world.out.str(), ":4\n");
