@@ -9,6 +9,8 @@
 #include <string>
 
 #include "operator/agent/act/knob_tree.h"
+#include "operator/agent/act/node_knobs.h"
+#include "operator/agent/act/tap_shaper.h"
 #include "operator/agent/journal/agent_lock.h"
 #include "operator/agent/journal/journal.h"
 #include "operator/agent/journal/restore.h"
@@ -43,7 +45,10 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
     Say("journal in " + state_dir + ": " + journal.error().message + "; mount the host's /run/whorl there");
     return 1;
   }
-  CgroupFiles tree;
+  CgroupFiles files;
+  TapShaper taps;
+  // Which devices a pod uses is asked by whoever sets limits, never here.
+  NodeKnobs tree(files, taps, false);
   Say("watching the journal in " + state_dir);
   bool agent_ran = true;
   while (ending == 0) {
@@ -65,7 +70,7 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
 int Usage(int code) {
   std::fputs(
       "whorl-restorer [--state-dir DIR] [--cgroup-root DIR]\n"
-      "Puts back the CPU limits whorl-agent has set when their lease runs out or the agent is gone.\n"
+      "Puts back the CPU, disk and network limits of pods that whorl-agent has set when their lease runs out or the agent is gone.\n"
       "  --state-dir DIR    journal and lock of the agent, default /run/whorl\n"
       "  --cgroup-root DIR  where the host's cgroups are mounted, default /sys/fs/cgroup\n",
       code == 0 ? stdout : stderr);

@@ -8,21 +8,10 @@
 #include "operator/agent/act/cpu_files.h"
 #include "operator/agent/act/knob_tree.h"
 #include "operator/agent/act/limit_writer.h"
+#include "operator/agent/act/pod_parts.h"
 #include "operator/api/node.pb.h"
 
 namespace whorl::agent {
-
-// What the knobs of a pod are named after. `dir` is the pod's CPU cgroup.
-// Implementations are thread-safe.
-class PodParts {
- public:
-  virtual ~PodParts() = default;
-  // Taps in the pod's network namespace. kNotFound: it has none.
-  virtual Result<std::vector<std::string>> Taps(const std::string& dir) const = 0;
-  // Block devices the pod's files lie on, as "8:0". kUnsupported: limits on
-  // them are not to be had on this node.
-  virtual Result<std::vector<std::string>> Devices(const std::string& dir) const = 0;
-};
 
 // The pod a directive speaks of, as it stands.
 struct DirectedPod {

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "operator/agent/act/directive_knobs.h"
 #include "operator/agent/act/knob_tree.h"
+#include "operator/agent/act/pod_parts.h"
 #include "operator/agent/act/tap_shaper.h"
 
 namespace whorl::agent {
