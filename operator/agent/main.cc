@@ -93,7 +93,7 @@ int Serve(const Flags& flags) {
   if (!journal) return Stop(journal.error().In("journal"));
 
   const SystemClock clock;
-  CgroupFiles tree;
+  CgroupFiles tree(flags.node.cgroup_root);
   TapShaper taps(flags.node.proc_root);
   NodeKnobs knobs(tree, taps, layout->version() == CgroupVersion::kV2);
   const VmFinder finder(flags.node.proc_root, *layout);

@@ -176,7 +176,7 @@ ProbeReport Probe(const ProbeOptions& options) {
   list.push_back(HostPids(options.proc_root));
 
   const VmFinder finder(options.proc_root, *layout);
-  const CgroupFiles tree;
+  const CgroupFiles tree(options.cgroup_root);
   const CpuFiles files(report.version);
   const TapShaper shaper(options.proc_root);
   auto places = finder.Scan();

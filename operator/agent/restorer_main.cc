@@ -45,7 +45,7 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
     Say("journal in " + state_dir + ": " + journal.error().message + "; mount the host's /run/whorl there");
     return 1;
   }
-  CgroupFiles files;
+  CgroupFiles files(cgroup_root);
   TapShaper taps;
   // Which devices a pod uses is asked by whoever sets limits, never here.
   NodeKnobs tree(files, taps, false);

@@ -37,12 +37,29 @@ bool Travels(std::string_view knob);
 // that were found there and written: then it is no foreign value.
 bool OnItsWay(std::string_view knob, std::string_view seen, std::initializer_list<std::string_view> ours);
 
-// The kernel's.
+// The kernel's. A path is resolved beneath `root` and through no symbolic link
+// (openat2): one that leaves it, or has a link in it, is kInvalid and nothing is
+// written. Files with a line per device hold one knob each, without the device:
+//   io.max@8:0                     "rbps=max wbps=max riops=max wiops=max" when unlimited
+//   io.weight, io.weight@8:0       "default 100"; a device's own, "default" without one
+//   blkio.throttle.<what>@8:0      v1; "0" when unlimited
+// On v1 `dir` is in the cpu hierarchy, <root>/cpu or <root>/cpu,cpuacct; files of
+// memory, cpuset and blkio are looked for in theirs, <root>/<controller>.
 class CgroupFiles : public KnobTree {
  public:
-  Result<std::string> Read(const std::string& dir, std::string_view file) const override;
-  Status Write(const std::string& dir, std::string_view file, std::string_view text) override;
+  explicit CgroupFiles(std::string root = "/") : root_(std::move(root)) {}
+  Result<std::string> Read(const std::string& dir, std::string_view knob) const override;
+  // kInvalid: empty, of several lines, or longer than a page.
+  Status Write(const std::string& dir, std::string_view knob, std::string_view text) override;
   Result<std::uint64_t> Inode(const std::string& dir) const override;
+  // A whole file of the pod, a page of it at most, without a final newline: for
+  // files that are no knobs, such as io.stat.
+  Result<std::string> Text(const std::string& dir, std::string_view file) const;
+
+ private:
+  std::string DirOf(const std::string& dir, std::string_view file) const;
+
+  const std::string root_;
 };
 
 }  // namespace whorl::agent

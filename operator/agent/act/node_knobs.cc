@@ -17,7 +17,7 @@ Result<std::vector<std::string>> NodeKnobs::Devices(const std::string& dir) cons
     return Fail(Code::kUnsupported,
                 "cgroup v1 does not see what is written through the page cache; the VM's disks are limited by libvirt");
   }
-  const auto text = files_.Read(dir, "io.stat");
+  const auto text = files_.Text(dir, "io.stat");
   if (!text)
     return Fail(Code::kUnsupported, text.error().message + "; the node's io controller is not enabled for pods");
   std::vector<std::string> devices;

@@ -76,8 +76,28 @@ bool SafeDir(const std::string& dir) {
   return std::none_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".." || part == "."; });
 }
 
+// A device as the kernel names it: 8:0.
+bool DeviceName(std::string_view name) {
+  const auto colon = name.find(':');
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.size() <= 10 &&
+           std::all_of(part.begin(), part.end(), [](char c) { return '0' <= c && c <= '9'; });
+  };
+  return colon != std::string_view::npos && digits(name.substr(0, colon)) && digits(name.substr(colon + 1));
+}
+
+// The journal names no file but these: above all not memory.max, nor cgroup.procs.
 bool KnownKnob(const std::string& file) {
-  if (file == "cpu.shares" || file == "cpu.cfs_quota_us" || file == "cpu.weight" || file == "cpu.max") return true;
+  for (const std::string_view name :
+       {"cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_burst_us", "cpu.weight", "cpu.max", "cpu.max.burst", "cpuset.cpus",
+        "memory.min", "memory.low", "memory.high", "memory.soft_limit_in_bytes", "io.weight"}) {
+    if (file == name) return true;
+  }
+  for (const std::string_view prefix :
+       {"io.max@", "io.weight@", "blkio.throttle.read_bps_device@", "blkio.throttle.write_bps_device@",
+        "blkio.throttle.read_iops_device@", "blkio.throttle.write_iops_device@"}) {
+    if (file.starts_with(prefix)) return DeviceName(std::string_view(file).substr(prefix.size()));
+  }
   for (const std::string_view prefix : {"disk@", "net.out@", "net.in@"}) {
     if (file.starts_with(prefix)) return SafeName(std::string_view(file).substr(prefix.size()));
   }

@@ -56,6 +56,22 @@ TEST_F(JournalTest, AV2ValueWithASpaceSurvives) {
   EXPECT_EQ(journal_.Find(entry.pod_uid), entry);
 }
 
+TEST_F(JournalTest, KnobsOfACgroupSurviveAndNoOtherFileIsNamed) {
+  auto entry = Entry();
+  for (const auto* file :
+       {"cpu.max.burst", "cpu.cfs_burst_us", "cpuset.cpus", "memory.low", "memory.high", "memory.soft_limit_in_bytes",
+        "io.weight", "io.weight@254:0", "io.max@8:16", "blkio.throttle.write_bps_device@8:0"}) {
+    entry.knobs = {{file, "0", "1", "1"}};
+    ASSERT_TRUE(journal_.Put(entry)) << file;
+    EXPECT_EQ(journal_.Find(entry.pod_uid), entry) << file;
+  }
+  for (const auto* file : {"memory.max", "cgroup.kill", "io.max", "io.max@", "io.max@8", "io.max@8:", "io.max@8:0/x",
+                           "io.max@../8:0", "memory.low@8:0", "blkio.throttle.read_bps_device", "blkio.weight"}) {
+    entry.knobs = {{file, "0", "1", "1"}};
+    EXPECT_TRUE(ParseEntry(FormatEntry(entry))->entry.knobs.empty()) << file;
+  }
+}
+
 TEST_F(JournalTest, KnobsOfADomainSurvive) {
   auto entry = Entry();
   const std::string free = "read_bytes=0 write_bytes=0 read_iops=0 write_iops=0";

@@ -201,6 +201,8 @@ class SizedCluster final : public ClusterWriter {
 
   // ClusterWriter.
   Status MergePatch(const kube::ResourcePath&, const json&) override { return Fail(Code::kInternal, "never asked"); }
+  Status Act(const kube::ResourcePath&) override { return Fail(Code::kInternal, "never asked"); }
+  Status Create(const kube::ResourcePath&, const json&) override { return Fail(Code::kInternal, "never asked"); }
   Status Delete(const kube::ResourcePath&, const std::string&) override { return Fail(Code::kInternal, "never asked"); }
   Status JsonPatch(const kube::ResourcePath& path, const json& operations) override {
     auto patched = Patched(path, operations);
