@@ -70,7 +70,8 @@ int Run(const std::string& state_dir, const std::string& cgroup_root) {
 int Usage(int code) {
   std::fputs(
       "whorl-restorer [--state-dir DIR] [--cgroup-root DIR]\n"
-      "Puts back the CPU, disk and network limits of pods that whorl-agent has set when their lease runs out or the agent is gone.\n"
+      "Puts back the CPU, disk and network limits of pods that whorl-agent has set when their lease runs out or the "
+      "agent is gone.\n"
       "  --state-dir DIR    journal and lock of the agent, default /run/whorl\n"
       "  --cgroup-root DIR  where the host's cgroups are mounted, default /sys/fs/cgroup\n",
       code == 0 ? stdout : stderr);
