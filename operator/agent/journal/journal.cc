@@ -218,9 +218,11 @@ namespace {
 
 Result<std::string> ReadFile(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) return Fail(Code::kUnavailable, path.string() + ": cannot be read");
+  if (!in) return Fail(errno == ENOENT ? Code::kNotFound : Code::kUnavailable, path.string() + ": cannot be opened");
   std::string text(kLongestFile + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  // Not to be taken for a file that is short: that would be set aside and forgotten.
+  if (in.bad()) return Fail(Code::kUnavailable, path.string() + ": cannot be read");
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (text.size() > kLongestFile) return Fail(Code::kCorrupt, path.string() + ": too long for a journal entry");
   return text;
@@ -247,7 +249,11 @@ Result<Journal::Contents> Journal::Load() const {
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     const auto text = ReadFile(file);
-    if (!text && text.error().code == Code::kUnavailable) continue;  // dropped meanwhile
+    if (!text && text.error().code == Code::kNotFound) continue;  // dropped meanwhile
+    if (!text && text.error().code == Code::kUnavailable) {
+      contents.damage.push_back(text.error().message + "; it stays, and is tried again");
+      continue;
+    }
     auto parsed = text ? ParseEntry(*text) : Fail(text.error());
     if (parsed && parsed->damage.empty() && parsed->entry.pod_uid == file.stem()) {
       contents.entries.push_back(std::move(parsed->entry));
