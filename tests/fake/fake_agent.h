@@ -133,6 +133,12 @@ class FakeNode {
       outcome->set_applied(true);
       *outcome->mutable_written() = guest.now;
       *outcome->mutable_read_back() = guest.now;
+      if (!refuse_knob.empty()) {
+        auto* knob = outcome->add_knobs();
+        knob->set_knob(refuse_knob);
+        knob->set_refusal_reason("Unavailable");
+        knob->set_refusal_message("told by the fake");
+      }
     }
     for (auto& [uid, guest] : guests) {
       if (!named.contains(uid)) Restore(guest);
@@ -182,6 +188,7 @@ class FakeNode {
   std::optional<std::int64_t> other_cpu = 100;
   bool silent = false;        // frames come, without a single VM in them
   std::string refuse_reason;  // every directive is refused with it
+  std::string refuse_knob;    // every directive is applied but for this knob
   std::vector<api::Plan> plans;
   int enrolments = 0;
   std::map<std::string, std::string> checkpoints, corrupt;  // by VM uid; they outlive the agent

@@ -709,6 +709,7 @@ void NodeSession::Settle(const api::Receipt& receipt, Time now) {
     }
     if (outcome.read_back().has_shares()) vm->report.weight = outcome.read_back().shares();
     TellMoves(*vm, Soft(vm->row), now);
+    TellKnobs(*vm, outcome, now);
   }
   // A pod held before and not in this plan has been given back by the agent.
   for (auto& [uid, vm] : vms_) {
@@ -800,6 +801,24 @@ void NodeSession::Restored(Vm& vm, std::string_view why, Time now) {
   vm.report.limit_read = found.read;
   vm.report.limit = found.limit;
   if (vm.found.has_shares()) vm.report.weight = vm.found.shares();
+}
+
+// What the node could not set beside CPU: whoever reads that a VM is quarantined
+// must read as well that it is not. A guest that cannot do with less memory is none of that.
+void NodeSession::TellKnobs(Vm& vm, const api::Outcome& outcome, Time now) {
+  std::set<std::string> refused;
+  for (const auto& knob : outcome.knobs()) {
+    const auto& reason = knob.refusal_reason();
+    if (reason.empty() || reason == "BelowUse" || reason == "GuestPressure") continue;
+    const auto key = knob.knob() + " " + reason;
+    refused.insert(key);
+    if (vm.knobs_refused.contains(key)) continue;
+    Tell(vm, crd::EventReason::kPlanRefused,
+         reason + ": " + knob.knob() + " is not in force: " + knob.refusal_message() + ". " + HowToStop(vm.row.subject),
+         now);
+    happenings_.back().distinct = key;
+  }
+  vm.knobs_refused = std::move(refused);
 }
 
 void NodeSession::Refused(Vm& vm, const std::string& reason, const std::string& message, Time now) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -100,8 +101,9 @@ class NodeSession {
     std::string moved_to;  // the same while the story of a loan lasts
     int calm_ticks = 0;
     bool was_blind = false;
-    Nature told_nature = Nature::kNone;  // in the open alarm's last Event
-    std::string foreign;                 // last foreign writer told
+    Nature told_nature = Nature::kNone;   // in the open alarm's last Event
+    std::string foreign;                  // last foreign writer told
+    std::set<std::string> knobs_refused;  // by knob and reason: told, and still so
     std::uint32_t ticks = 0;
     std::uint32_t looked = 0;    // ticks in which a better baseline was looked for
     SavedBaseline::Rank rank{};  // of the best baseline known here
@@ -133,6 +135,7 @@ class NodeSession {
   void TellOfNode(crd::EventReason reason, std::string note, Time at);
   void TellMoves(Vm& vm, bool soft, Time now);
   void Restored(Vm& vm, std::string_view why, Time now);
+  void TellKnobs(Vm& vm, const api::Outcome& outcome, Time now);
   void Refused(Vm& vm, const std::string& reason, const std::string& message, Time now);
   void Tell(const Vm& vm, crd::EventReason reason, std::string note, Time at);
   void PutReport(Time now);

@@ -2,13 +2,14 @@
 // system call whatever. A child works on knobs and journal under ptrace; the
 // parent counts its system calls and, at the one the table says, kills it or lets
 // the call fail. Then another agent begins: every knob must be as it was found.
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -16,7 +17,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -46,7 +46,9 @@ class FileKnobs : public KnobTree {
   Status Write(const std::string& dir, std::string_view knob, std::string_view text) override {
     return ReplaceFile(dir + "/" + std::string(knob), text);
   }
-  Result<std::uint64_t> Inode(const std::string& dir) const override { return 1 + std::hash<std::string>{}(dir) % 1000; }
+  Result<std::uint64_t> Inode(const std::string& dir) const override {
+    return 1 + std::hash<std::string>{}(dir) % 1000;
+  }
 };
 
 constexpr const char* kPods[] = {"db-1", "web-1"};
@@ -60,7 +62,9 @@ struct Node {
       for (const auto& [knob, text] : kFound) static_cast<void>(knobs.Write(root + "/" + pod, knob, text));
     }
   }
-  JournalEntry Entry(const std::string& pod) const { return {pod, pod, *knobs.Inode(root + "/" + pod), Millis{1000}, {}}; }
+  JournalEntry Entry(const std::string& pod) const {
+    return {pod, pod, *knobs.Inode(root + "/" + pod), Millis{1000}, {}};
+  }
 
   std::string root;
   FileKnobs knobs;
@@ -73,8 +77,8 @@ using Work = std::function<void(Node&)>;
 JournalEntry Raise(Node& node, LimitWriter& writer, const std::string& pod) {
   auto entry = node.Entry(pod);
   std::optional<ForeignChange> foreign;
-  static_cast<void>(
-      writer.Hold(entry, {{"cpu.shares", "512"}, {"cpu.cfs_quota_us", "70000"}, {"net.out@tap0", "8000000bit"}}, foreign));
+  static_cast<void>(writer.Hold(
+      entry, {{"cpu.shares", "512"}, {"cpu.cfs_quota_us", "70000"}, {"net.out@tap0", "8000000bit"}}, foreign));
   return entry;
 }
 
@@ -123,9 +127,7 @@ const Scenario kScenarios[] = {
        });
      }},
     {"restore", RaiseBoth,
-     [](Node& node) {
-       WithHeld(node, [](LimitWriter& writer, JournalEntry& entry) { writer.Restore(entry); });
-     }},
+     [](Node& node) { WithHeld(node, [](LimitWriter& writer, JournalEntry& entry) { writer.Restore(entry); }); }},
     {"dead-man", RaiseBoth,
      [](Node& node) { RestoreDue(node.knobs, node.journal, node.root, Millis{1001}, [] { return false; }); }},
 };
@@ -146,7 +148,8 @@ int RunUntil(const std::function<void()>& work, int at, int error) {
   int calls = 0;
   bool inside = false, fails = false;
   int signal = 0;
-  while (::ptrace(PTRACE_SYSCALL, child, nullptr, signal) == 0 && ::waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+  while (::ptrace(PTRACE_SYSCALL, child, nullptr, signal) == 0 && ::waitpid(child, &status, 0) == child &&
+         WIFSTOPPED(status)) {
     signal = WSTOPSIG(status);
     if (signal != (SIGTRAP | 0x80)) continue;  // its own signal is handed on
     signal = 0;

@@ -443,6 +443,21 @@ TEST(NodeSession, TellsARefusedDirectiveOnceAndKeepsTheReason) {
   EXPECT_TRUE(world.Of("db-1").refusal.empty());
 }
 
+TEST(NodeSession, TellsAKnobThatIsNotInForceOnceAndAgainWhenItComesBack) {
+  World world({MakeRow("db-1", Mode::kEnforce)});
+  const auto told = [&] { return world.Told("db-1", crd::EventReason::kPlanRefused); };
+  world.node.refuse_knob = "net.out@tap0";
+  world.Run(10);
+  ASSERT_EQ(told().size(), 1u);
+  EXPECT_THAT(told()[0].note, HasSubstr("net.out@tap0 is not in force: told by the fake"));
+  EXPECT_TRUE(world.Of("db-1").held) << "the rest of the plan is";
+  world.node.refuse_knob.clear();
+  world.Run(2);
+  world.node.refuse_knob = "net.out@tap0";
+  world.Run(2);
+  EXPECT_EQ(told().size(), 2u);
+}
+
 TEST(NodeSession, TellsOfAForeignWriterWithFileAndValues) {
   World world({MakeRow("db-1", Mode::kEnforce)});
   world.Run(5);
