@@ -113,6 +113,10 @@ def test_the_controller_may_do_what_it_must_and_no_more():
     written = {(group, resource) for group, resource, verb in allowed if verb not in ("get", "list", "watch")}
     assert written == {
         ("kubevirt.io", "virtualmachines"),
+        # The ladder's last rungs: pause and migrate.
+        ("kubevirt.io", "virtualmachineinstancemigrations"),
+        ("subresources.kubevirt.io", "virtualmachineinstances/pause"),
+        ("subresources.kubevirt.io", "virtualmachineinstances/unpause"),
         ("", "events"),
         ("events.k8s.io", "events"),
         ("coordination.k8s.io", "leases"),

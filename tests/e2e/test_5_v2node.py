@@ -85,8 +85,9 @@ def one_core(*launchers):
 
 
 def test_the_same_chart_runs_there_and_the_controller_reaches_it():
-    status = scene.eventually("a NodePartition of the second node", lambda: (cluster.get("npart", paths.SECOND_NAME) or {}).get("status"), 60)
+    scene.eventually("a NodePartition of the second node", lambda: (cluster.get("npart", paths.SECOND_NAME) or {}).get("status"), 60)
     scene.eventually("the controller's stream", lambda: scene.condition(cluster.get("npart", paths.SECOND_NAME)["status"], "Ready").get("status") == "True", 60)
+    status = cluster.get("npart", paths.SECOND_NAME)["status"]
     assert status["agentVersion"] == scene.npart()["agentVersion"]
     pod = product.pod_of("agent", paths.SECOND_NAME)["metadata"]["name"]
     probed = cluster.kubectl("exec", "-n", product.NAMESPACE, pod, "-c", "agent", "--", "sh", "-c", "/usr/bin/whorl-agent probe || true").stdout
