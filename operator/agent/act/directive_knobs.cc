@@ -114,25 +114,15 @@ class Wishes {
     const auto devices = parts_.Devices(pod_.dir);
     if (!devices) return RefuseFor("io.max", devices.error());
     for (const auto& device : *devices) {
-      if (v2_) {
-        const auto knob = "io.max@" + device;
-        const auto found = Found(knob);
-        if (!found) {
-          RefuseFor(knob, found.error());
-          continue;
-        }
-        std::string text;
-        for (const auto& [key, value] : limits) text += (text.empty() ? "" : " ") + Lower(*found, key, value);
-        wanted_.push_back({knob, text});
+      const auto knob = "io.max@" + device;
+      const auto found = Found(knob);
+      if (!found) {
+        RefuseFor(knob, found.error());
         continue;
       }
-      static constexpr const char* kFiles[] = {"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
-                                               "blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device"};
-      for (std::size_t i = 0; i < std::size(kFiles); ++i) {
-        if (limits[i].second) {
-          wanted_.push_back({std::string(kFiles[i]) + "@" + device, std::to_string(*limits[i].second)});
-        }
-      }
+      std::string text;
+      for (const auto& [key, value] : limits) text += (text.empty() ? "" : " ") + Lower(*found, key, value);
+      wanted_.push_back({knob, text});
     }
   }
 

@@ -16,7 +16,6 @@ namespace whorl::agent {
 // The pod a directive speaks of, as it stands.
 struct DirectedPod {
   std::string dir;
-  const node::v1::EnrolledPod* spec = nullptr;
   CpuValues found;                      // before anything of ours
   const JournalEntry* entry = nullptr;  // what is held, or null
   bool has_domain = false;              // its disks are limited by libvirt

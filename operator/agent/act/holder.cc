@@ -320,8 +320,10 @@ api::Receipt Holder::Apply(const api::Plan& plan, std::string_view controller) {
     if (directive.has_shares()) target.shares = directive.shares();
     if (directive.has_quota_millicores()) target.quota_millicores = directive.quota_millicores();
     const auto& pod = *target.pod;
-    DirectedPod directed{pod.place->dirs.pod_cpu, &pod.spec, pod.found, pod.entry ? &*pod.entry : nullptr};
-    directed.has_domain = domains_ != nullptr && options_.has_domain(*pod.place);
+    DirectedPod directed{pod.place->dirs.pod_cpu, pod.found, pod.entry ? &*pod.entry : nullptr};
+    // Looked for in the pod's files: only where it matters.
+    const bool matters = directive.has_memory() || directive.has_disk();
+    directed.has_domain = matters && domains_ != nullptr && options_.has_domain(*pod.place);
     target.more = KnobsOf(directive, directed, parts_, tree_, options_.version, outcome);
     WishOf(directive, directed.has_domain, target, outcome);
     target.outcome = &outcome;

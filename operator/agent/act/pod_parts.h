@@ -14,8 +14,8 @@ class PodParts {
   virtual ~PodParts() = default;
   // Taps in the pod's network namespace. kNotFound: it has none.
   virtual Result<std::vector<std::string>> Taps(const std::string& dir) const = 0;
-  // Block devices the pod's files lie on, as "8:0". kUnsupported: limits on
-  // them are not to be had on this node.
+  // Block devices the pod uses, as "8:0", for io.max. kUnsupported: this node has
+  // none, as on cgroup v1.
   virtual Result<std::vector<std::string>> Devices(const std::string& dir) const = 0;
 };
 
