@@ -237,101 +237,93 @@ class Command {
                  [&](const auto& objects) { ShowLedger(objects, options); });
   }
 
-  int Explain() {
+  // A VM that is asked about, and what is known of it.
+  struct Asked {
+    std::unique_ptr<Cluster> cluster;
+    std::string ns, name;
+    nlohmann::json fingerprint;
+  };
+  // The exit code where there is none; why has been said.
+  tl::expected<Asked, int> Ask() {
     auto cluster = Open();
-    if (!cluster) return Refuse(cluster.error());
+    if (!cluster) return tl::unexpected(Refuse(cluster.error()));
     const auto name = Target();
-    if (!name) return Misused(name.error());
+    if (!name) return tl::unexpected(Misused(name.error()));
     const auto ns = Namespace(**cluster);
     auto fingerprint = (*cluster)->Fingerprint(ns, *name);
-    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
-    shell_.out << RenderExplain(ToView(*fingerprint), {.colours = Colours(), .now = shell_.clock.Now()});
+    if (!fingerprint) return tl::unexpected(Refuse(WhyNot(**cluster, ns, *name, fingerprint.error())));
+    return Asked{std::move(*cluster), ns, *name, std::move(*fingerprint)};
+  }
+
+  int Explain() {
+    const auto asked = Ask();
+    if (!asked) return asked.error();
+    shell_.out << RenderExplain(ToView(asked->fingerprint), {.colours = Colours(), .now = shell_.clock.Now()});
+    return kOk;
+  }
+
+  // What a request would write on its VM, and what is said before and after.
+  struct Wish {
+    std::string consequence;
+    std::string_view key;
+    std::string text;
+    std::string requested;  // "reset requested"
+    std::string next;       // what happens then
+  };
+  // `wish` makes a Wish of the VM, or says what speaks against it.
+  template <typename MakeWish>
+  int Write(const MakeWish& wish) {
+    const auto asked = Ask();
+    if (!asked) return asked.error();
+    auto uid = UidOf(*asked->cluster, asked->ns, asked->name);
+    if (!uid) return Refuse(uid.error());
+    const Result<Wish> made = wish(*asked);
+    if (!made) return made.error().code == Code::kInvalid ? Misused(made.error()) : Refuse(made.error());
+    shell_.out << made->consequence;
+    if (const int code = Agree(); code != kOk) return code;
+    auto done =
+        asked->cluster->Annotate(asked->ns, asked->name, *uid, std::string(made->key), made->text, flags_.dry_run);
+    if (!done) return Refuse(done.error());
+    shell_.out << fmt::format("virtualmachine/{} {}{}\n", asked->name, made->requested,
+                              flags_.dry_run ? " (server dry run)" : "");
+    if (!flags_.dry_run) {
+      shell_.out << fmt::format("{}: kubectl -n {} describe {} {}\n", made->next, asked->ns,
+                                made->key == crd::kResizeKey ? "bfp" : "vm", asked->name);
+    }
     return kOk;
   }
 
   int Request(crd::BaselineVerb verb) {
-    auto cluster = Open();
-    if (!cluster) return Refuse(cluster.error());
-    const auto name = Target();
-    if (!name) return Misused(name.error());
-    const auto ns = Namespace(**cluster);
-    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
-    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
-    auto uid = UidOf(**cluster, ns, *name);
-    if (!uid) return Refuse(uid.error());
-
-    const auto view = ToView(*fingerprint);
-    shell_.out << Consequence(verb, view);
-    if (const int code = Agree(); code != kOk) return code;
-    const auto text = crd::BaselineRequestText(verb, shell_.clock.Now());
-    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(crd::kBaselineKey), text, flags_.dry_run);
-    if (!done) return Refuse(done.error());
-    shell_.out << fmt::format("virtualmachine/{} {}{}\n", *name,
-                              verb == crd::BaselineVerb::kReset ? "reset requested" : "acceptance requested",
-                              flags_.dry_run ? " (server dry run)" : "");
-    if (!flags_.dry_run) {
-      shell_.out << fmt::format(
-          "The controller does it within seconds and says so in an Event: kubectl -n {} describe vm {}\n", ns, *name);
-    }
-    return kOk;
+    return Write([&](const Asked& asked) -> Result<Wish> {
+      return Wish{Consequence(verb, ToView(asked.fingerprint)), crd::kBaselineKey,
+                  crd::BaselineRequestText(verb, shell_.clock.Now()),
+                  verb == crd::BaselineVerb::kReset ? "reset requested" : "acceptance requested",
+                  "The controller does it within seconds and says so in an Event"};
+    });
   }
 
   int Apply() {
-    auto cluster = Open();
-    if (!cluster) return Refuse(cluster.error());
-    const auto name = Target();
-    if (!name) return Misused(name.error());
-    const auto ns = Namespace(**cluster);
-    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
-    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
-    auto uid = UidOf(**cluster, ns, *name);
-    if (!uid) return Refuse(uid.error());
-    SizeWish wish;
-    if (flags_.sockets > 0) wish.sockets = flags_.sockets;
-    if (!flags_.memory.empty()) wish.memory = flags_.memory;
-    const auto plan = PlanResize(ns + "/" + *name, crd::ResizeStatusOf(*fingerprint), wish);
-    if (!plan) return plan.error().code == Code::kInvalid ? Misused(plan.error()) : Refuse(plan.error());
-    shell_.out << plan->consequence;
-    if (const int code = Agree(); code != kOk) return code;
-    const auto text = crd::ResizeRequestText(plan->request, shell_.clock.Now());
-    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(crd::kResizeKey), text, flags_.dry_run);
-    if (!done) return Refuse(done.error());
-    shell_.out << fmt::format("virtualmachine/{} resize requested{}\n", *name,
-                              flags_.dry_run ? " (server dry run)" : "");
-    if (!flags_.dry_run) {
-      shell_.out << fmt::format("The controller tries it dry, then does it: kubectl -n {} describe bfp {}\n", ns,
-                                *name);
-    }
-    return kOk;
+    return Write([&](const Asked& asked) -> Result<Wish> {
+      SizeWish size;
+      if (flags_.sockets > 0) size.sockets = flags_.sockets;
+      if (!flags_.memory.empty()) size.memory = flags_.memory;
+      const auto plan = PlanResize(asked.ns + "/" + asked.name, crd::ResizeStatusOf(asked.fingerprint), size);
+      if (!plan) return Fail(plan.error());
+      return Wish{plan->consequence, crd::kResizeKey, crd::ResizeRequestText(plan->request, shell_.clock.Now()),
+                  "resize requested", "The controller tries it dry, then does it"};
+    });
   }
 
   int Answer(Verdict verdict) {
-    auto cluster = Open();
-    if (!cluster) return Refuse(cluster.error());
-    const auto name = Target();
-    if (!name) return Misused(name.error());
-    const auto ns = Namespace(**cluster);
-    auto fingerprint = (*cluster)->Fingerprint(ns, *name);
-    if (!fingerprint) return Refuse(WhyNot(**cluster, ns, *name, fingerprint.error()));
-    auto uid = UidOf(**cluster, ns, *name);
-    if (!uid) return Refuse(uid.error());
-    const auto plan =
-        PlanAnswer(ns + "/" + *name, crd::RemedyOf(*fingerprint), verdict, flags_.proposal, shell_.clock.Now());
-    if (!plan) return Refuse(plan.error());
-    shell_.out << plan->consequence;
-    if (const int code = Agree(); code != kOk) return code;
-    const bool approve = verdict == Verdict::kApprove;
-    auto done = (*cluster)->Annotate(ns, *name, *uid, std::string(approve ? crd::kApproveKey : crd::kRejectKey),
-                                     plan->id, flags_.dry_run);
-    if (!done) return Refuse(done.error());
-    shell_.out << fmt::format("virtualmachine/{} {} of {} requested{}\n", *name, approve ? "approval" : "rejection",
-                              plan->id, flags_.dry_run ? " (server dry run)" : "");
-    if (!flags_.dry_run) {
-      shell_.out << fmt::format(
-          "The controller hears it within seconds; what comes of it is an Event: kubectl -n {} describe vm {}\n", ns,
-          *name);
-    }
-    return kOk;
+    return Write([&](const Asked& asked) -> Result<Wish> {
+      const auto plan = PlanAnswer(asked.ns + "/" + asked.name, crd::RemedyOf(asked.fingerprint), verdict,
+                                   flags_.proposal, shell_.clock.Now());
+      if (!plan) return Fail(plan.error());
+      const bool approve = verdict == Verdict::kApprove;
+      return Wish{plan->consequence, approve ? crd::kApproveKey : crd::kRejectKey, plan->id,
+                  fmt::format("{} of {} requested", approve ? "approval" : "rejection", plan->id),
+                  "The controller hears it within seconds; what comes of it is an Event"};
+    });
   }
 
   int Replay() {
