@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <thread>
 
 #include "crd/node_partition.h"
@@ -11,7 +10,7 @@
 #include "operator/kube/client.h"
 #include "operator/kube/json.h"
 #include "tests/crd/schema.h"
-#include "tests/operator/kube/real_api_server.h"
+#include "tests/operator/kube/on_real_server.h"
 
 namespace whorl::crd {
 namespace {
@@ -20,25 +19,12 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class CrdsOnARealServer : public ::testing::Test {
+class CrdsOnARealServer : public fake::OnRealServer {
  protected:
   void SetUp() override {
-    const auto tools = fake::RealApiServer::FindTools();
-    if (!tools) {
-      const std::string missing =
-          "no kube-apiserver and etcd in the cache: `./dev up` builds them, or name their folder in WHORL_TOOLS";
-      if (std::getenv("WHORL_REQUIRE_APISERVER") != nullptr) FAIL() << missing;
-      GTEST_SKIP() << missing;
-    }
-    server_ = std::make_unique<fake::RealApiServer>(*tools);
-    client_ = std::move(*kube::Client::Connect(server_->Config(), {}, clock_));
-    const kube::ResourcePath path{
-        .group = "apiextensions.k8s.io", .version = "v1", .plural = "customresourcedefinitions"};
-    for (const auto& crd : testing::Definitions()) {
-      auto made = client_->Apply(path.Named("", crd.document["metadata"]["name"].get<std::string>()), crd.document,
-                                 {.field_manager = "test", .force = true});
-      ASSERT_TRUE(made) << made.error().message;
-    }
+    OnRealServer::SetUp();
+    if (!client_) return;
+    for (const auto& crd : testing::Definitions()) Define(crd.document);
   }
   // "" when the server takes it, else what it says. It takes a moment to know a kind.
   std::string Put(const kube::ResourcePath& path, const json& object) {
@@ -57,9 +43,6 @@ class CrdsOnARealServer : public ::testing::Test {
 
   const kube::ResourcePath policies{.group = "whorl.dev", .version = "v1alpha1", .plural = "partitionpolicies"};
   const kube::ResourcePath nodes{.group = "whorl.dev", .version = "v1alpha1", .plural = "nodepartitions"};
-  kube::SystemClock clock_;
-  std::unique_ptr<fake::RealApiServer> server_;
-  std::unique_ptr<kube::Client> client_;
 };
 
 TEST_F(CrdsOnARealServer, ServerAndEngineRefuseTheSamePolicies) {

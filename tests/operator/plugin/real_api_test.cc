@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <sstream>
 #include <thread>
 
@@ -10,7 +9,7 @@
 #include "operator/kube/json.h"
 #include "operator/plugin/cli.h"
 #include "tests/crd/schema.h"
-#include "tests/operator/kube/real_api_server.h"
+#include "tests/operator/kube/on_real_server.h"
 #include "tests/operator/plugin/views.h"
 
 namespace whorl::plugin {
@@ -26,28 +25,15 @@ constexpr const char* kVmDefinition = R"({
   "versions": [{"name": "v1", "served": true, "storage": true,
     "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]})";
 
-class PluginOnARealServer : public ::testing::Test {
+class PluginOnARealServer : public fake::OnRealServer {
  protected:
   void SetUp() override {
-    const auto tools = fake::RealApiServer::FindTools();
-    if (!tools) {
-      const std::string missing =
-          "no kube-apiserver and etcd in the cache: `./dev up` builds them, or name their folder in WHORL_TOOLS";
-      if (std::getenv("WHORL_REQUIRE_APISERVER") != nullptr) FAIL() << missing;
-      GTEST_SKIP() << missing;
-    }
-    server_ = std::make_unique<fake::RealApiServer>(*tools);
-    client_ = std::move(*kube::Client::Connect(server_->Config(), {}, clock_));
+    OnRealServer::SetUp();
+    if (!client_) return;
     auto vms =
         kube::ObjectHead("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "virtualmachines.kubevirt.io");
     vms["spec"] = kube::Json::parse(kVmDefinition);
     Define(vms);
-  }
-  void Define(const kube::Json& definition) {
-    kube::ResourcePath path{.group = "apiextensions.k8s.io", .version = "v1", .plural = "customresourcedefinitions"};
-    auto made = client_->Apply(path.Named("", definition["metadata"]["name"].get<std::string>()), definition,
-                               {.field_manager = "test", .force = true});
-    ASSERT_TRUE(made) << made.error().message;
   }
   // The server takes a moment to know a kind.
   void Put(const kube::ResourcePath& path, const kube::Json& object) {
@@ -73,9 +59,6 @@ class PluginOnARealServer : public ::testing::Test {
     return plugin::Run(std::move(arguments), shell);
   }
 
-  kube::SystemClock clock_;
-  std::unique_ptr<fake::RealApiServer> server_;
-  std::unique_ptr<kube::Client> client_;
   std::ostringstream out_, err_;
   std::istringstream in_;
 };

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <thread>
 
 #include "operator/controller/hotplug/loop.h"
@@ -12,7 +11,7 @@
 #include "operator/kube/json.h"
 #include "tests/crd/schema.h"
 #include "tests/operator/controller/hotplug/sized_cluster.h"
-#include "tests/operator/kube/real_api_server.h"
+#include "tests/operator/kube/on_real_server.h"
 
 namespace whorl::controller::hotplug {
 namespace {
@@ -40,27 +39,13 @@ json VmDefinition() {
                {"schema", {{"openAPIV3Schema", open}}}}}}}}};
 }
 
-class LoopOnARealServer : public ::testing::Test {
+class LoopOnARealServer : public fake::OnRealServer {
  protected:
   void SetUp() override {
-    const auto tools = fake::RealApiServer::FindTools();
-    if (!tools) {
-      const std::string missing =
-          "no kube-apiserver and etcd in the cache: `./dev up` builds them, or name their folder in WHORL_TOOLS";
-      if (std::getenv("WHORL_REQUIRE_APISERVER") != nullptr) FAIL() << missing;
-      GTEST_SKIP() << missing;
-    }
-    server_ = std::make_unique<fake::RealApiServer>(*tools);
-    client_ = std::move(*kube::Client::Connect(server_->Config(), {}, clock_));
-    const kube::ResourcePath definitions{
-        .group = "apiextensions.k8s.io", .version = "v1", .plural = "customresourcedefinitions"};
-    std::vector<json> all{VmDefinition()};
-    for (const auto& crd : crd::testing::Definitions()) all.push_back(crd.document);
-    for (const auto& definition : all) {
-      auto made = client_->Apply(definitions.Named("", definition["metadata"]["name"].get<std::string>()), definition,
-                                 {.field_manager = "test", .force = true});
-      ASSERT_TRUE(made) << made.error().message;
-    }
+    OnRealServer::SetUp();
+    if (!client_) return;
+    Define(VmDefinition());
+    for (const auto& crd : crd::testing::Definitions()) Define(crd.document);
     cluster_.vm["metadata"].erase("uid");
     cluster_.vm["metadata"].erase("resourceVersion");
     Put(vm_, cluster_.vm);
@@ -110,10 +95,7 @@ class LoopOnARealServer : public ::testing::Test {
       .group = "kubevirt.io", .version = "v1", .plural = "virtualmachines", .ns = "default", .name = "db-1"};
   const kube::ResourcePath fingerprint_{
       .group = "whorl.dev", .version = "v1alpha1", .plural = "behaviorfingerprints", .ns = "default", .name = "db-1"};
-  kube::SystemClock clock_;
   test::SizedCluster cluster_;  // the instance, KubeVirt and the policy of its scene
-  std::unique_ptr<fake::RealApiServer> server_;
-  std::unique_ptr<kube::Client> client_;
   std::unique_ptr<KubeWriter> writer_;
 };
 
